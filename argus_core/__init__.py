@@ -1,0 +1,10 @@
+"""Argus, the part that runs inside a training process: light, no framework, no server."""
+
+from __future__ import annotations
+
+from argus_core.errors import ArgusError
+from argus_core.reporter import Job, Reporter
+
+__all__ = ["ArgusError", "Job", "Reporter", "__version__"]
+
+__version__ = "0.1.0"

@@ -1,0 +1,71 @@
+"""The `argus` command. Plugins add theirs: the server `serve` and `token`, the demo `demo`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from argus_core import __version__, plugins
+from argus_core.settings import VARIABLES, Settings
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="argus")
+def cli() -> None:
+    """The leaderboard that ML people trust."""
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of the events (wire schema v1.1)."""
+    from argus_core.events import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@cli.command()
+@click.option("--url", help="The server; default ARGUS_URL.")
+@click.option("--token", help="A token with the scope `report`; default ARGUS_TOKEN.")
+@click.option("--any-url", is_flag=True, help="Also send journals that were meant for another server.")
+def sync(url: str | None, token: str | None, any_url: bool) -> None:
+    """Send what the journals of ended processes still hold."""
+    from rich.progress import track
+
+    from argus_core.delivery import replay
+    from argus_core.errors import ArgusError
+    from argus_core.journal import dead_journals
+    from argus_core.transport import transport_for
+
+    settings = Settings.from_environment()
+    url, token = url or settings.url, token or settings.token
+    if not url:
+        raise click.UsageError("no server: give --url or set ARGUS_URL")
+    directory = settings.journal_directory
+    files = [file for file in dead_journals(directory) if any_url or file.url in (None, url)]
+    sent = 0
+    try:
+        transport = transport_for(url, token)
+        for file in track(files, description="Sending journals", disable=not files):
+            sent += replay(file, transport, directory=directory)
+    except (ArgusError, OSError) as error:
+        raise click.ClickException(
+            f"{error}. {sent} events were sent, the rest stays in {directory}"
+        ) from None
+    click.echo(f"{sent} events sent from {len(files)} journals in {directory}")
+
+
+@cli.command()
+def env() -> None:
+    """List the ARGUS_* variables and what each is for."""
+    width = max(map(len, VARIABLES))
+    for name, meaning in VARIABLES.items():
+        click.echo(f"{name:{width}}  {meaning}")
+
+
+def main() -> None:
+    """Run `argus` with the commands of every plugin."""
+    plugins.call_each("argus_register_commands", cli=cli)
+    cli()

@@ -1,0 +1,268 @@
+"""From the training loop to the server: a journal that is the queue, and one thread that empties it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from argus_core.errors import TransportError
+from argus_core.guard import swallowed
+from argus_core.journal import Chunk, Journal, JournalFile, dead_journals
+from argus_core.transport import Rejection, Transport
+
+__all__ = ["Delivery", "replay"]
+
+logger = logging.getLogger(__name__)
+
+EVENTS_PER_REQUEST = 500
+_FIRST_BACKOFF_S = 0.5
+_LONGEST_BACKOFF_S = 60.0
+_COLLECT_S = 0.05
+
+
+class Delivery:
+    """Takes events from any thread, and has a daemon thread of its own send them in order.
+
+    `put` costs one write to disk and never waits for the network. The thread starts with the first
+    event and belongs to the process that started it: after a fork, make a new `Delivery`.
+    """
+
+    def __init__(
+        self, journal: Journal, transport: Transport | None, *, directory: Path, url: str | None
+    ) -> None:
+        """Nothing is opened and no thread runs before the first `put`.
+
+        Args:
+            journal: where events wait.
+            transport: where they go; None keeps them in the journal for `argus sync`.
+            directory: where dead processes may have left journals.
+            url: the server those must have been meant for to be sent along.
+        """
+        self.pid = os.getpid()
+        self.journal = journal
+        self._transport = transport
+        self._directory = directory
+        self._url = url
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._settled = threading.Condition()
+        self._refused: TransportError | None = None
+        self._warned_waiting = False
+        self.rejected = 0
+
+    def put(self, line: bytes) -> None:
+        """Take one event: when this returns, it is in the journal. Any thread."""
+        self.journal.append(line)
+        if self._transport is None:
+            return
+        if self._thread is None:
+            self._start()
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def _start(self) -> None:
+        with self._settled:
+            if self._thread is not None:
+                return
+            thread = threading.Thread(target=self._run, name="argus-delivery", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter is shutting down: `close` sends what it can
+                return
+            self._thread = thread
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until the server has everything, at most `timeout_s` seconds; return whether it has."""
+        if self._transport is None:
+            return self.journal.pending == 0
+        self._wake.set()
+        deadline = time.monotonic() + timeout_s
+        with self._settled:
+            while self.journal.pending and self._refused is None and self._is_running():
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    break
+                self._settled.wait(min(remaining, 0.5))
+        return self.journal.pending == 0
+
+    def close(self, timeout_s: float) -> bool:
+        """Send what is left within `timeout_s` seconds, then stop; return whether all was sent.
+
+        A server that is away gets one more try, not the whole time.
+        """
+        deadline = time.monotonic() + timeout_s
+        self._closing.set()
+        self._wake.set()
+        if self._is_running() and self._thread is not threading.current_thread():
+            assert self._thread is not None
+            self._thread.join(max(0.0, deadline - time.monotonic()))
+        if not self._is_running():
+            if self._transport is not None:
+                self._transport.close()
+            self.journal.close()
+        return self.journal.pending == 0
+
+    def _is_running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    # --- the thread ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._deliver_until_closed()
+        except Exception as error:  # noqa: BLE001 - a bug in here must not take the process along
+            swallowed(error, "argus-delivery")
+        finally:
+            with self._settled:
+                self._settled.notify_all()
+
+    def _deliver_until_closed(self) -> None:
+        has_replayed = False
+        while self._refused is None:
+            self._wake.wait()
+            self._wake.clear()
+            if not self._closing.is_set():
+                self._closing.wait(_COLLECT_S)  # a burst of events travels in one request
+            is_last_round = self._closing.is_set()
+            while self._refused is None and (chunk := self.journal.read(EVENTS_PER_REQUEST)):
+                if not self._deliver(chunk):
+                    return
+            with self._settled:
+                self._settled.notify_all()
+            if not has_replayed and not is_last_round:
+                has_replayed = True
+                self._replay_dead()
+            if is_last_round:
+                return
+
+    def _deliver(self, chunk: Chunk) -> bool:
+        """Send a chunk until the server has it; return False when giving up for now."""
+        assert self._transport is not None
+        backoff_s = _FIRST_BACKOFF_S
+        while True:
+            try:
+                rejected = send_all(self._transport, chunk.lines)
+            except TransportError as error:
+                if not error.retryable:
+                    self._refuse(error)
+                    return False
+                self._warn_waiting(error)
+                if self._closing.is_set():
+                    return False
+                self._closing.wait(_jittered(error.retry_after_s or backoff_s))
+                backoff_s = min(backoff_s * 2, _LONGEST_BACKOFF_S)
+                continue
+            self._park(chunk.lines, rejected)
+            self.journal.acknowledge(chunk)
+            if self._warned_waiting:
+                self._warned_waiting = False
+                logger.warning("argus: the server is back; %d events to go", self.journal.pending)
+            return True
+
+    def _refuse(self, error: TransportError) -> None:
+        self._refused = error
+        fix = {
+            401: "set ARGUS_TOKEN to a token that `argus token create --scope report` printed",
+            403: "use a token with the scope `report` for this project",
+        }.get(error.status or 0, "check ARGUS_URL")
+        logger.error(
+            "argus: sending has stopped, %d events stay in the journal for `argus sync`: %s. To fix it: %s.",
+            self.journal.pending,
+            error,
+            fix,
+        )
+
+    def _warn_waiting(self, error: TransportError) -> None:
+        if not self._warned_waiting:
+            self._warned_waiting = True
+            logger.warning(
+                "argus: %s; %d events wait in the journal and are sent when it is back",
+                error,
+                self.journal.pending,
+            )
+
+    def _park(self, lines: Sequence[bytes], rejected: Sequence[Rejection]) -> None:
+        if rejected:
+            self.rejected += len(rejected)
+            park_rejected(self._directory, lines, rejected)
+
+    def _replay_dead(self) -> None:
+        assert self._transport is not None
+        for file in dead_journals(self._directory):
+            if self._closing.is_set() or self._url is None or file.url != self._url:
+                continue
+            try:
+                count = replay(file, self._transport, directory=self._directory)
+            except (TransportError, OSError) as error:
+                logger.warning("argus: %s is kept for `argus sync`: %s", file.path.name, error)
+                return
+            if count:
+                logger.warning("argus: sent %d events that an earlier process had left", count)
+
+
+def replay(file: JournalFile, transport: Transport, *, directory: Path) -> int:
+    """Send what a dead process left in `file`, delete it, and return how many events that were.
+
+    Raises:
+        TransportError: the server took not all of them; the file stays, and remembers how far it got.
+        OSError: the file cannot be read.
+    """
+    count = 0
+    while chunk := file.read(EVENTS_PER_REQUEST):
+        rejected = send_all(transport, chunk.lines)
+        if rejected:
+            park_rejected(directory, chunk.lines, rejected)
+        file.acknowledge(chunk)
+        count += len(chunk.lines)
+    file.delete()
+    return count
+
+
+def send_all(transport: Transport, lines: Sequence[bytes]) -> list[Rejection]:
+    """Send `lines`, in halves where the request is too large; return what was rejected.
+
+    Raises:
+        TransportError: not all of them are known to be committed.
+    """
+    try:
+        return transport.send(lines).rejected
+    except TransportError as error:
+        if error.status == 400 or (error.status == 413 and len(lines) == 1):
+            if len(lines) == 1:
+                return [Rejection(0, str(error))]
+        elif error.status != 413:
+            raise
+    half = len(lines) // 2
+    first = send_all(transport, lines[:half])
+    second = send_all(transport, lines[half:])
+    return first + [Rejection(item.index + half, item.reason) for item in second]
+
+
+def park_rejected(directory: Path, lines: Sequence[bytes], rejected: Sequence[Rejection]) -> None:
+    """Keep events that the server will never take, each with the reason, in `rejected.jsonl`."""
+    logger.warning(
+        "argus: the server rejected %d events, kept in %s; the first because: %s",
+        len(rejected),
+        directory / "rejected.jsonl",
+        rejected[0].reason,
+    )
+    text = "".join(
+        json.dumps({"reason": item.reason, "event": lines[item.index].decode("utf-8", "replace")}) + "\n"
+        for item in rejected
+    )
+    try:
+        with (directory / "rejected.jsonl").open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        logger.warning("argus: cannot keep the rejected events: %s", error)
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, keeps no secret

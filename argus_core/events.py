@@ -1,0 +1,519 @@
+"""The wire schema v1.1: one definition for client and server.
+
+An event is an immutable fact about a batch or a job. `Event` is its envelope; what `data` may hold
+depends on the type, and is written down as one struct per type below. Those structs type the keys
+that Argus knows; every other key of `data` is kept as sent.
+
+Numbers that JSON cannot carry travel as the strings "NaN", "Infinity" and "-Infinity", as in
+protobuf's JSON mapping. `decode_event` also reads the bare tokens that other clients send.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from argus_core.errors import InvalidEvent, MalformedBody
+
+__all__ = [
+    "DATA_TYPES",
+    "EVENT_TYPES",
+    "SCHEMA_VERSION",
+    "Event",
+    "Source",
+    "decode_event",
+    "decode_events",
+    "encode_event",
+    "json_schema",
+    "jsonable",
+    "new_event_id",
+    "number_or_none",
+]
+
+SCHEMA_VERSION: Final = "1.1"
+
+NonFinite = Literal["NaN", "Infinity", "-Infinity"]
+Number = float | NonFinite | None
+Label = str | int | float | None
+Count = Annotated[int, Meta(ge=0)]
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where an event comes from. Only `project` is required."""
+
+    project: Annotated[str, Meta(min_length=1, max_length=256)]
+    host: str | None = None
+    user: str | None = None
+    commit: str | None = None
+    command: str | None = None
+
+
+class BatchStart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Jobs are about to be launched together. `n_total_jobs` is None when nobody knows it."""
+
+    name: Label = None
+    experiment_type: Label = None
+    n_total_jobs: Count | None = None
+    command: str | None = None
+
+
+class BatchDone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Every job of the batch has ended. `status` "incomplete" names `untested` jobs."""
+
+    n_done: Count | None = None
+    n_failed: Count | None = None
+    total_elapsed_s: Number = None
+    status: str | None = None
+    untested: list[str] | None = None
+
+
+class BatchFailed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The batch ended with an exception; `reason` reads like "ValueError: boom"."""
+
+    reason: str | None = None
+    total_elapsed_s: Number = None
+
+
+class JobStart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One training run of (model, dataset, seed) begins."""
+
+    model: Label = None
+    dataset: Label = None
+    seed: Label = None
+    epochs_total: Count | None = None
+    config: dict[str, Any] | None = None
+    tags: Any = None
+
+
+class JobEpoch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One epoch, counted from 0, has ended. Never a leaderboard row."""
+
+    epoch: Count
+    train_loss: Number = None
+    val_loss: Number = None
+    lr: Number = None
+    batch_time_ms: Number = None
+
+
+class JobDone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The test stage has ended: `metrics`, free-form, is the leaderboard row.
+
+    `metrics_raw` is what the framework logged before names were normalised, `elapsed_s` seconds
+    with their fraction, `dropped` the keys that were no scalars.
+    """
+
+    metrics: dict[str, Any] | None = None
+    metrics_raw: dict[str, Any] | None = None
+    elapsed_s: Number = None
+    train_epochs: Count | None = None
+    resources: dict[str, Any] | None = None
+    dropped: list[str] | None = None
+
+
+class JobFailed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The job ended with an exception, or was interrupted (`status`)."""
+
+    reason: str | None = None
+    elapsed_s: Number = None
+    error: dict[str, Any] | str | None = None
+    status: str | None = None
+
+
+class ResourceSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Load of the host at one moment, in percent and MB."""
+
+    cpu_util_pct: Number = None
+    ram_mb: Number = None
+    proc_ram_mb: Number = None
+    gpu_util_pct: Number = None
+    gpu_mem_mb: Number = None
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of output; `line` "heartbeat" only says that the sender is alive."""
+
+    line: str | None = None
+    level: str | None = None
+
+
+class EnvSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The sender's environment, free-form. Sent by other clients; Argus keeps it."""
+
+
+DATA_TYPES: dict[str, type[msgspec.Struct]] = {
+    "batch_start": BatchStart,
+    "batch_done": BatchDone,
+    "batch_failed": BatchFailed,
+    "job_start": JobStart,
+    "job_epoch": JobEpoch,
+    "job_done": JobDone,
+    "job_failed": JobFailed,
+    "resource_snapshot": ResourceSnapshot,
+    "log_line": LogLine,
+    "env_snapshot": EnvSnapshot,
+}
+"""What `data` may hold, by event type."""
+
+EVENT_TYPES = tuple(DATA_TYPES)
+
+EventType = Literal[
+    "batch_start",
+    "batch_done",
+    "batch_failed",
+    "job_start",
+    "job_epoch",
+    "job_done",
+    "job_failed",
+    "resource_snapshot",
+    "log_line",
+    "env_snapshot",
+]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """The envelope. Immutable; `event_id` is the idempotency key within a project."""
+
+    event_id: Annotated[str, Meta(min_length=8, max_length=64)]
+    schema_version: Literal["1.1"] = SCHEMA_VERSION
+    event_type: EventType
+    timestamp: Annotated[datetime, Meta(tz=True)]
+    batch_id: Annotated[str, Meta(min_length=1, max_length=128)]
+    job_id: Annotated[str, Meta(max_length=256)] | None = None
+    source: Source
+    data: dict[str, Any] = {}
+
+
+# --- decoding ---------------------------------------------------------------------------------
+
+_event_decoder = msgspec.json.Decoder(Event)
+_raw_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class _Batch(msgspec.Struct):
+    events: list[msgspec.Raw]
+
+
+_batch_decoder = msgspec.json.Decoder(_Batch)
+
+
+def decode_event(raw: bytes | msgspec.Raw | Mapping[str, Any]) -> Event:
+    """Return the event that `raw` spells, checked against the schema.
+
+    An integer `job_id` becomes a string; bare NaN and Infinity tokens become their strings.
+
+    Raises:
+        InvalidEvent: it breaks the schema; the error names the field.
+        MalformedBody: `raw` is not JSON at all.
+    """
+    try:
+        event = _event_decoder.decode(raw) if not isinstance(raw, Mapping) else _convert(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        # ValidationError is a DecodeError: the slow path either repairs or explains.
+        event = _convert(raw if isinstance(raw, Mapping) else _parse(bytes(raw)))
+    _check_data(event)
+    return event
+
+
+def decode_events(body: bytes) -> list[Event | InvalidEvent]:
+    """Return the events of a batch body, in order, with an error in the place of each bad one.
+
+    The body is `{"events": [...]}` or a bare array. One bad item rejects that item only.
+
+    Raises:
+        MalformedBody: the body is not JSON, or of another shape.
+    """
+    items: list[Any]
+    try:
+        first = body.lstrip()[:1]
+        items = list(_raw_list_decoder.decode(body) if first == b"[" else _batch_decoder.decode(body).events)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        parsed = _parse(body)
+        events = parsed.get("events") if isinstance(parsed, dict) else parsed
+        if not isinstance(events, list):
+            raise MalformedBody(
+                'expected {"events": [...]} or an array of events, got ' + _describe(parsed)
+            ) from None
+        items = events
+    return [_decode_or_error(item) for item in items]
+
+
+def _decode_or_error(item: Any) -> Event | InvalidEvent:
+    try:
+        if isinstance(item, (msgspec.Raw, Mapping)):
+            return decode_event(item)
+        return InvalidEvent("", f"expected an event object, got {_describe(item)}")
+    except InvalidEvent as error:
+        return error
+    except MalformedBody as error:
+        return InvalidEvent("", str(error))
+
+
+def _parse(body: bytes) -> Any:
+    """Read JSON as other clients write it, with bare NaN and Infinity tokens."""
+    try:
+        return jsonable(json.loads(body))[0]
+    except RecursionError:
+        raise MalformedBody("the JSON is nested too deeply") from None
+    except ValueError as error:
+        raise MalformedBody(f"not JSON: {error}") from None
+
+
+def _convert(item: Any) -> Event:
+    if not isinstance(item, Mapping):
+        raise InvalidEvent("", f"expected an event object, got {_describe(item)}")
+    job_id = item.get("job_id")
+    if isinstance(job_id, int) and not isinstance(job_id, bool):
+        item = {**item, "job_id": str(job_id)}
+    try:
+        event = msgspec.convert(item, Event)
+        msgspec.json.encode(event)  # a lone surrogate decodes, but cannot be stored
+    except msgspec.ValidationError as error:
+        raise _invalid(error, item) from None
+    except UnicodeError as error:
+        raise InvalidEvent("", f"text that is not Unicode: {error}", event_id=_id(item)) from None
+    return event
+
+
+def _check_data(event: Event) -> None:
+    if event.event_type.startswith("job_") and not event.job_id:
+        raise InvalidEvent(
+            "job_id", f"required for {event.event_type}, got {event.job_id!r}", event_id=event.event_id
+        )
+    try:
+        msgspec.convert(event.data, DATA_TYPES[event.event_type])
+    except msgspec.ValidationError as error:
+        raise _invalid(error, {"event_id": event.event_id}, event.data, prefix="data") from None
+
+
+def _invalid(
+    error: msgspec.ValidationError, item: Mapping[str, Any], root: Any = None, prefix: str = ""
+) -> InvalidEvent:
+    """Turn msgspec's "Expected `int`, got `str` - at `$.epoch`" into field, reason and value."""
+    message, _, path = str(error).partition(" - at `$")
+    field = path.rstrip("`").lstrip(".")
+    field = f"{prefix}.{field}".strip(".") if prefix else field
+    if not field and "missing required field" in message:
+        field = message.rsplit("`", 2)[-2]
+    elif "missing required field" in message:
+        field = f"{field}.{message.rsplit('`', 2)[-2]}"
+    value = _at(item if root is None else {prefix: root}, field)
+    shown = "" if value is _ABSENT else f" (value: {_shorten(value)})"
+    return InvalidEvent(field, message + shown, event_id=_id(item))
+
+
+_ABSENT = object()
+
+
+def _at(item: Any, field: str) -> Any:
+    for part in field.split("."):
+        if not isinstance(item, Mapping) or part not in item:
+            return _ABSENT
+        item = item[part]
+    return item
+
+
+def _id(item: Mapping[str, Any]) -> str | None:
+    event_id = item.get("event_id")
+    return event_id if isinstance(event_id, str) else None
+
+
+def _describe(value: Any) -> str:
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number" if isinstance(value, (int, float)) else type(value).__name__)
+
+
+def _shorten(value: Any, length: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+# --- encoding ---------------------------------------------------------------------------------
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode_event(event: Event) -> bytes:
+    """Return the event as one line of JSON, without the newline.
+
+    `event.data` must be `jsonable`; `Reporter` sees to that.
+    """
+    return _encoder.encode(event)
+
+
+def jsonable(value: Any, *, max_depth: int = 32) -> tuple[Any, list[str]]:
+    """Return `value` as JSON can carry it, and the paths of what had to be left out.
+
+    NaN and the infinities become strings; NumPy, torch, JAX and TensorFlow scalars become numbers;
+    their small arrays, tuples and sets become lists; paths, dates and enum members become strings.
+    Mapping keys become strings. What is nested deeper than `max_depth` or is of any other kind is
+    left out and named, as `config.optimizer` for example.
+    """
+    dropped: list[str] = []
+    cleaned = _clean(value, "", dropped, max_depth)
+    return (None if cleaned is _ABSENT else cleaned), dropped
+
+
+def _clean(value: Any, path: str, dropped: list[str], depth: int) -> Any:
+    kind = type(value)
+    if kind is float:
+        return value if math.isfinite(value) else _non_finite(value)
+    if kind is int or kind is bool or value is None:
+        return value
+    if kind is str:
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if depth == 0:
+        dropped.append(path)
+        return _ABSENT
+    if isinstance(value, Mapping):
+        cleaned = {}
+        for key, item in value.items():
+            name = key if type(key) is str else str(key)
+            child = _clean(item, f"{path}.{name}" if path else name, dropped, depth - 1)
+            if child is not _ABSENT:
+                cleaned[name] = child
+        return cleaned
+    if isinstance(value, (list, tuple, set, frozenset)):
+        children = [_clean(item, f"{path}[{i}]", dropped, depth - 1) for i, item in enumerate(value)]
+        return [child for child in children if child is not _ABSENT]
+    return _clean_object(value, path, dropped, depth)
+
+
+_MAX_ARRAY_SIZE = 1000
+
+
+def _clean_object(value: Any, path: str, dropped: list[str], depth: int) -> Any:
+    """Clean what is none of JSON's own types: scalars and arrays of numeric libraries, text-like objects."""
+    for convert in (_as_number, _as_list, _as_text):
+        try:
+            plain = convert(value)
+        except Exception:  # noqa: BLE001, S112 - a foreign object may raise anything from its conversions
+            continue
+        if plain is not _ABSENT:
+            return _clean(plain, path, dropped, depth - 1)
+    dropped.append(path or type(value).__name__)
+    return _ABSENT
+
+
+def _as_number(value: Any) -> Any:
+    if isinstance(value, (bool, int)):
+        return int(value) if not isinstance(value, bool) else value
+    if isinstance(value, float):
+        return float(value)
+    item: Callable[[], Any] | None = getattr(value, "item", None)
+    if item is not None and getattr(value, "size", None) != 0 and _element_count(value) == 1:
+        return item()
+    if _element_count(value) == 1 and hasattr(value, "numpy"):
+        return value.numpy().item()
+    number = getattr(value, "__float__", None)
+    return float(value) if number is not None and _element_count(value) == 1 else _ABSENT
+
+
+def _element_count(value: Any) -> int:
+    """Return how many numbers an array-like holds: 1 for a scalar of any numeric library."""
+    shape = getattr(value, "shape", ())
+    return math.prod(int(size) for size in shape)
+
+
+def _as_list(value: Any) -> Any:
+    if _element_count(value) > _MAX_ARRAY_SIZE:
+        return _ABSENT
+    as_list = getattr(value, "tolist", None)
+    return as_list() if as_list is not None else _ABSENT
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, str):  # a subclass: an enum member, numpy.str_
+        return str(getattr(value, "value", value))
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return getattr(value, "name", _ABSENT) if hasattr(type(value), "__members__") else _ABSENT
+
+
+def _non_finite(value: float) -> str:
+    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+
+
+_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def number_or_none(value: Any) -> float | None:
+    """Return the number that `value` spells on the wire, NaN and the infinities included.
+
+    None for everything that is no number: booleans, other strings, lists, null.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float)):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
+    return _NON_FINITE.get(value) if isinstance(value, str) else None
+
+
+# --- ids --------------------------------------------------------------------------------------
+
+_id_lock = threading.Lock()
+_last_tick = 0
+
+
+def new_event_id() -> str:
+    """Return a UUIDv7 (RFC 9562 §5.7, method 3) that sorts after every earlier one of this process.
+
+    48 bits of Unix milliseconds, then 12 bits of its fraction, then 62 random bits: ids of one
+    process rise strictly, so equal timestamps still have an order. Any thread.
+    """
+    global _last_tick
+    now_ns = time.time_ns()
+    tick = (now_ns // 1_000_000) << 12 | (now_ns % 1_000_000) * 4096 // 1_000_000
+    with _id_lock:
+        tick = _last_tick = max(tick, _last_tick + 1)
+    value = (tick >> 12) << 80 | 0x7 << 76 | (tick & 0xFFF) << 64
+    value |= 0b10 << 62 | int.from_bytes(os.urandom(8), "big") >> 2
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+# --- schema -----------------------------------------------------------------------------------
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of one event, with the known keys of `data` per type."""
+    (reference, *_), components = msgspec.json.schema_components(
+        [Event, *DATA_TYPES.values()], ref_template="#/$defs/{name}"
+    )
+    cases = [
+        {
+            "if": {"properties": {"event_type": {"const": event_type}}},
+            "then": {
+                "properties": {
+                    "data": {"$ref": f"#/$defs/{data_type.__name__}"},
+                    **({"job_id": {"type": "string", "minLength": 1}} if _of_job(event_type) else {}),
+                },
+                "required": ["data", *(["job_id"] if _of_job(event_type) else [])],
+            },
+        }
+        for event_type, data_type in DATA_TYPES.items()
+    ]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"Argus event, schema v{SCHEMA_VERSION}",
+        **reference,
+        "allOf": cases,
+        "$defs": components,
+    }
+
+
+def _of_job(event_type: str) -> bool:
+    return event_type.startswith("job_")

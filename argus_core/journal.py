@@ -1,0 +1,296 @@
+"""Events on disk until the server has them.
+
+A journal is one append-only file of one process, `<host>-<pid>-<start>.jsonl`: a header line that
+remembers the server and the project (never the token), then one event a line. How far the server
+has acknowledged it stands beside it in `….ack`, as a byte offset. No locks are taken on files, so
+it may lie on NFS; a replay of what was sent already does no harm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from argus_core.identity import process_is_alive
+
+__all__ = ["Chunk", "Journal", "JournalFile", "dead_journals"]
+
+logger = logging.getLogger(__name__)
+
+_READ_SIZE_BYTES = 4 << 20
+_COMPACT_SIZE_BYTES = 8 << 20
+_MEMORY_LINES = 10_000
+_NAME = re.compile(r"^(?P<host>.+)-(?P<pid>\d+)-(?P<start_ns>\d+)\.jsonl$")
+
+_open_here: set[Path] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some lines of a journal, in order, and where the next ones begin.
+
+    `end` is a byte offset of the file; None when the lines come from memory.
+    """
+
+    lines: list[bytes]
+    end: int | None
+
+
+class JournalFile:
+    """A journal on disk as its reader sees it: what is not acknowledged yet.
+
+    Used by one thread at a time. A torn last line, left by a process that died in a write, is
+    skipped and counted in `torn_lines`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.torn_lines = 0
+        self._ack_path = path.with_suffix(".ack")
+        self.offset = self._read_ack()
+
+    def _read_ack(self) -> int:
+        try:
+            offset = int(self._ack_path.read_text())
+            return offset if 0 <= offset <= self.path.stat().st_size else 0
+        except (OSError, ValueError):
+            return 0
+
+    @property
+    def url(self) -> str | None:
+        """The server these events were meant for, or None when none was known."""
+        try:
+            with self.path.open("rb") as file:
+                header = json.loads(file.readline())
+            url = header.get("url")
+        except (OSError, ValueError, AttributeError):
+            return None
+        return url if isinstance(url, str) else None
+
+    def read(self, limit: int) -> Chunk | None:
+        """Return up to `limit` complete lines that are not acknowledged, None if there are none.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            block = file.read(_READ_SIZE_BYTES)
+            while block and b"\n" not in block and (more := file.read(_READ_SIZE_BYTES)):
+                block += more
+        lines: list[bytes] = []
+        position = 0
+        while len(lines) < limit and (newline := block.find(b"\n", position)) >= 0:
+            line = block[position:newline]
+            position = newline + 1
+            if _is_event(line):
+                lines.append(line)
+            elif line and not _is_header(line):
+                self.torn_lines += 1
+        end = self.offset + position
+        if not lines:
+            self.offset = end
+            return None
+        return Chunk(lines, end)
+
+    def acknowledge(self, chunk: Chunk) -> None:
+        """Remember, on disk too, that the server has the lines of `chunk`."""
+        if chunk.end is None:
+            return
+        self.offset = chunk.end
+        with contextlib.suppress(OSError):  # a lost acknowledgement costs a replay, not an event
+            self._ack_path.write_text(str(chunk.end))
+
+    def delete(self) -> None:
+        """Remove the file and its acknowledgement."""
+        for path in (self.path, self._ack_path):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def count_pending(self) -> int:
+        """Return how many events are not acknowledged, by reading the file."""
+        count, offset = 0, self.offset
+        try:
+            while chunk := self.read(10_000):
+                count += len(chunk.lines)
+                self.offset = chunk.end or self.offset
+        except OSError:
+            logger.debug("cannot read %s", self.path, exc_info=True)
+        finally:
+            self.offset = offset
+        return count
+
+
+class Journal:
+    """The journal that this process writes.
+
+    `append` may be called from any thread; `read` and `acknowledge` belong to one, the delivery's.
+    When the disk is full or read-only, lines are kept in memory, with one warning and the count of
+    what is at risk.
+    """
+
+    def __init__(self, directory: Path, *, url: str | None, project: str) -> None:
+        """Remember where to write. Nothing is created before the first `append`."""
+        self._directory = directory
+        self._header = json.dumps({"argus_journal": 1, "url": url, "project": project}).encode()
+        self._lock = threading.Lock()
+        self._fd: int | None = None
+        self._file: JournalFile | None = None
+        self._is_torn = False
+        self._memory: deque[bytes] = deque(maxlen=_MEMORY_LINES)
+        self._warned = False
+        self._unsent = 0
+        self.lost = 0
+
+    @property
+    def path(self) -> Path | None:
+        """The file, once there is one."""
+        return self._file.path if self._file else None
+
+    @property
+    def pending(self) -> int:
+        """How many events have been appended and not acknowledged."""
+        return self._unsent
+
+    @property
+    def at_risk(self) -> int:
+        """How many events are only in memory."""
+        return len(self._memory)
+
+    def append(self, line: bytes) -> None:
+        """Keep one event; when this returns it is on disk, or counted in `at_risk`. Any thread."""
+        with self._lock:
+            self._unsent += 1
+            try:
+                self._write(line)
+            except OSError as error:
+                self._remember(line, error)
+
+    def _write(self, line: bytes) -> None:
+        if self._fd is None:
+            self._open()
+        assert self._fd is not None
+        data = b"\n" + line + b"\n" if self._is_torn else line + b"\n"
+        written = os.write(self._fd, data)
+        if written != len(data):
+            self._is_torn = True
+            raise OSError(28, "the disk is full")
+        self._is_torn = False
+
+    def _open(self) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        host = re.sub(r"[^A-Za-z0-9.]+", "_", socket.gethostname()) or "host"
+        path = self._directory / f"{host}-{os.getpid()}-{time.time_ns()}.jsonl"
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        _open_here.add(path)
+        self._file = JournalFile(path)
+        os.write(self._fd, self._header + b"\n")
+
+    def _remember(self, line: bytes, error: OSError) -> None:
+        if len(self._memory) == self._memory.maxlen:
+            self.lost += 1
+            self._unsent -= 1
+        self._memory.append(line)
+        if not self._warned:
+            self._warned = True
+            logger.warning(
+                "argus: cannot write the journal in %s (%s); events are kept in memory and are lost if "
+                "this process dies before the server has them (%d so far)",
+                self._directory,
+                error,
+                len(self._memory),
+            )
+
+    def read(self, limit: int) -> Chunk | None:
+        """Return the next lines that the server does not have, None if there are none."""
+        if self._file is not None:
+            try:
+                chunk = self._file.read(limit)
+            except OSError as error:
+                logger.warning("argus: cannot read %s: %s", self._file.path, error)
+                chunk = None
+            if chunk is not None:
+                return chunk
+        with self._lock:
+            lines = [self._memory[i] for i in range(min(limit, len(self._memory)))]
+        return Chunk(lines, None) if lines else None
+
+    def acknowledge(self, chunk: Chunk) -> None:
+        """Let go of the lines of `chunk`: the server has them, or has said that it never will."""
+        if self._file is not None:
+            self._file.acknowledge(chunk)  # outside the lock: the training thread may want to append
+        with self._lock:
+            self._unsent -= len(chunk.lines)
+            if chunk.end is None:
+                for _ in chunk.lines[: len(self._memory)]:
+                    self._memory.popleft()
+            elif self._file is not None:
+                self._compact(self._file)
+
+    def _compact(self, file: JournalFile) -> None:
+        """Empty a long file whose every line is acknowledged. The lock is held."""
+        if self._fd is None or file.offset < _COMPACT_SIZE_BYTES:
+            return
+        with contextlib.suppress(OSError):
+            if os.fstat(self._fd).st_size == file.offset:
+                os.ftruncate(self._fd, 0)
+                os.write(self._fd, self._header + b"\n")
+                file.acknowledge(Chunk([], 0))
+
+    def close(self) -> None:
+        """Close the file, and delete it if the server has everything in it."""
+        with self._lock:
+            if self._fd is not None:
+                os.close(self._fd)
+                self._fd = None
+            if self._file is not None:
+                _open_here.discard(self._file.path)
+                if self._unsent <= len(self._memory):
+                    self._file.delete()
+
+
+def dead_journals(directory: Path) -> Iterator[JournalFile]:
+    """Yield, oldest first, the journals of this host that no living process writes any more."""
+    host = re.sub(r"[^A-Za-z0-9.]+", "_", socket.gethostname()) or "host"
+    try:
+        names = [(match, path) for path in directory.glob("*.jsonl") if (match := _NAME.match(path.name))]
+    except OSError:
+        return
+    for match, path in sorted(names, key=lambda item: int(item[0]["start_ns"])):
+        pid, start_s = int(match["pid"]), int(match["start_ns"]) / 1e9
+        if match["host"] != host or path in _open_here:
+            continue
+        if pid != os.getpid() and process_is_alive(pid, start_s + 1):
+            continue
+        yield JournalFile(path)
+
+
+def _is_event(line: bytes) -> bool:
+    """Whether a line is whole: one that was torn in a write would spoil the request it travels in."""
+    if not line.startswith(b'{"event_id"'):
+        return False
+    try:
+        msgspec.json.decode(line, type=_Whole)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+class _Whole(msgspec.Struct):
+    event_id: str
+
+
+def _is_header(line: bytes) -> bool:
+    return line.startswith(b'{"argus_journal"')

@@ -1,0 +1,455 @@
+"""What a training loop talks to.
+
+::
+
+    with Reporter("sweep", project="leaderboard-demo", n_total=2) as reporter:
+        with reporter.job("j1", model="patchtst", dataset="etth1", seed=0) as job:
+            for epoch in range(10):
+                job.epoch(epoch, train_loss=..., val_loss=...)
+            job.done({"MSE": 0.38})
+
+No method raises an error of ours, waits for the network, or keeps the loop for longer than one
+write to disk; what the `with` body raises is reported and goes on.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from types import TracebackType
+from typing import Any, Literal
+
+from argus_core import plugins
+from argus_core.delivery import Delivery
+from argus_core.errors import SettingsError
+from argus_core.events import Event, Source, encode_event, jsonable, new_event_id
+from argus_core.guard import never_raise
+from argus_core.identity import new_batch_id, new_job_id, source_of
+from argus_core.journal import Journal
+from argus_core.settings import Settings
+from argus_core.transport import Transport, transport_for
+
+__all__ = ["Job", "JobStatus", "Reporter"]
+
+logger = logging.getLogger(__name__)
+
+JobStatus = Literal["running", "done", "failed", "interrupted"]
+
+_MAX_BATCH_ID = 128
+_MAX_JOB_ID = 256
+
+
+class Reporter:
+    """Emits the events of one batch, from any thread of the process and of its forks.
+
+    Made without touching network, thread or file; the first job announces the batch. As a context
+    manager it closes the batch, with the exception if there was one, which goes on.
+
+    Attributes:
+        batch_id: the argument, else `ARGUS_BATCH_ID`, else new.
+        project: the argument, else `ARGUS_PROJECT`, else "default".
+        owner_pid: the process that made it, the only one that closes the batch.
+        enabled: False under `ARGUS_DISABLE=1`: then every method returns at once.
+    """
+
+    def __init__(
+        self,
+        name: str = "run",
+        *,
+        project: str | None = None,
+        n_total: int | None = None,
+        batch_id: str | None = None,
+        experiment_type: str | None = None,
+        command: str | None = None,
+        url: str | None = None,
+        token: str | None = None,
+        transport: Transport | None = None,
+        dry_run: bool | None = None,
+        enabled: bool | None = None,
+        flush_timeout_s: float = 5.0,
+    ) -> None:
+        """Read the settings.
+
+        Args:
+            name: what people call the batch; a new batch id begins with it.
+            project: the leaderboard these jobs belong to.
+            n_total: how many jobs there will be, if known.
+            batch_id: joins a batch that exists, or names this one.
+            experiment_type: a free label of the batch.
+            command: shown as the command; default: this process's command line.
+            url: the server; default `ARGUS_URL`; without one the journal waits for `argus sync`.
+            token: default `ARGUS_TOKEN`.
+            transport: where to send instead of `url`, for tests and other servers.
+            dry_run: print the events, store and send nothing; default `ARGUS_DRY_RUN`.
+            enabled: False does nothing at all; default the opposite of `ARGUS_DISABLE`.
+            flush_timeout_s: the bound in seconds for `close` and the end of the process.
+        """
+        settings = _settings()
+        self.name = str(name)
+        self.project = str(project) if project else settings.project
+        self.batch_id = str(batch_id or settings.batch_id or new_batch_id(self.name))[:_MAX_BATCH_ID]
+        self.owner_pid = os.getpid()
+        self.enabled = not settings.disabled if enabled is None else enabled
+        self.flush_timeout_s = flush_timeout_s
+        self._n_total = n_total
+        self._experiment_type = experiment_type
+        self._command = command
+        self._url = url or settings.url
+        self._token = token or settings.token
+        self._transport = transport
+        self._dry_run = settings.dry_run if dry_run is None else dry_run
+        self._directory = settings.journal_directory
+        self._delivery: Delivery | None = None
+        self._source: Source | None = None
+        self._jobs: dict[str, Job] = {}
+        self._lock = threading.RLock()
+        self._started_s: float | None = None
+        self._is_closed = False
+        self._warned_keys: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"Reporter(project={self.project!r}, batch_id={self.batch_id!r})"
+
+    # --- the batch ----------------------------------------------------------------------------
+
+    @never_raise
+    def start(self) -> None:
+        """Announce the batch, once; the first job does it too."""
+        with self._lock:
+            if self._started_s is not None or self._is_closed:
+                return
+            self._started_s = time.monotonic()
+        atexit.register(_close_at_exit, weakref.ref(self))
+        self._emit(
+            "batch_start",
+            None,
+            {
+                "name": self.name,
+                "experiment_type": self._experiment_type,
+                "n_total_jobs": self._n_total,
+                "command": self._command,
+            },
+        )
+
+    def job(
+        self,
+        job_id: str | None = None,
+        *,
+        model: str | None = None,
+        dataset: str | None = None,
+        seed: int | None = None,
+        epochs_total: int | None = None,
+        config: Mapping[str, Any] | None = None,
+        tags: Any = None,
+        **extra: Any,
+    ) -> Job:
+        """Announce one training run and return it.
+
+        Args:
+            job_id: unique in the batch; the id of an earlier run resumes it. Default: a new one.
+            model: the row of the leaderboard.
+            dataset: the column of the matrix.
+            seed: what distinguishes repetitions of (model, dataset).
+            epochs_total: how many epochs there will be, if known; gives the ETA.
+            config: hyperparameters, a free mapping.
+            tags: free labels.
+            **extra: any other fact about the run, kept as sent.
+        """
+        job_id = str(job_id if job_id not in (None, "") else new_job_id(model, dataset, seed))
+        job = Job(self, job_id[:_MAX_JOB_ID])
+        self.start()
+        with self._lock:
+            self._jobs[job.job_id] = job
+        facts = {"model": model, "dataset": dataset, "seed": seed, "epochs_total": epochs_total}
+        job._start({**facts, "config": config, "tags": tags, **extra})
+        return job
+
+    @never_raise
+    def resource_snapshot(self, **measurements: float) -> None:
+        """Report the load of this host: `cpu_util_pct`, `ram_mb`, `gpu_util_pct`, `gpu_mem_mb`."""
+        self.start()
+        self._emit("resource_snapshot", None, measurements)
+
+    def flush(self, timeout_s: float | None = None) -> bool:
+        """Wait until the server has everything, at most `timeout_s`; return whether it has."""
+        delivery = self._delivery
+        if delivery is None or delivery.pid != os.getpid():
+            return True
+        return delivery.flush(self.flush_timeout_s if timeout_s is None else timeout_s)
+
+    @never_raise
+    def close(self, error: BaseException | None = None, *, timeout_s: float | None = None) -> None:
+        """End the batch, with `batch_failed` if there is an error, and send what is left.
+
+        Once, and only in the process that made the reporter: elsewhere it only flushes. Returns
+        after `timeout_s` seconds (default `flush_timeout_s`) at the latest; what could not be sent
+        stays in the journal, and one line says how to send it.
+        """
+        timeout_s = self.flush_timeout_s if timeout_s is None else timeout_s
+        with self._lock:
+            is_first = not self._is_closed
+            self._is_closed = True
+        if is_first and os.getpid() == self.owner_pid and self._started_s is not None:
+            self._emit_end(error, time.monotonic() - self._started_s)
+        delivery = self._delivery
+        if delivery is not None and delivery.pid == os.getpid():
+            is_sent = delivery.close(timeout_s)
+            if is_first and not is_sent:
+                self._say_how_to_sync(delivery.journal)
+
+    def _emit_end(self, error: BaseException | None, elapsed_s: float) -> None:
+        jobs = list(self._jobs.values())
+        if error is not None:
+            self._emit("batch_failed", None, {"reason": reason_of(error), "total_elapsed_s": elapsed_s})
+            return
+        untested = [job.job_id for job in jobs if job.status == "running"]
+        data: dict[str, Any] = {
+            "n_done": sum(job.status == "done" for job in jobs),
+            "n_failed": sum(job.status in ("failed", "interrupted") for job in jobs),
+            "total_elapsed_s": elapsed_s,
+        }
+        if untested:
+            data |= {"status": "incomplete", "untested": untested}
+            logger.warning(
+                "argus: %d of %d jobs ended without test metrics and are not ranked: %s. "
+                "Call job.done({...}) with the metrics of the test stage.",
+                len(untested),
+                len(jobs),
+                ", ".join(untested[:3]) + (", …" if len(untested) > 3 else ""),
+            )
+        self._emit("batch_done", None, data)
+
+    def _say_how_to_sync(self, journal: Journal) -> None:
+        if journal.at_risk:
+            logger.warning("argus: %d events were only in memory and are lost", journal.at_risk)
+        waiting = journal.pending - journal.at_risk
+        if waiting and journal.path is not None:
+            where = self._url or "URL"
+            logger.warning(
+                "argus: %d events are kept in %s; send them with: argus sync --url %s",
+                waiting,
+                journal.path,
+                where,
+            )
+
+    def __enter__(self) -> Reporter:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close(error)
+
+    # --- emitting -----------------------------------------------------------------------------
+
+    def _emit(self, event_type: Any, job_id: str | None, data: Mapping[str, Any]) -> None:
+        """Put one event on its way. Any thread; returns when it is in the journal."""
+        if not self.enabled:
+            return
+        cleaned, dropped = jsonable(data)
+        if dropped:
+            self._warn_dropped(event_type, dropped)
+        event = Event(
+            event_id=new_event_id(),
+            event_type=event_type,
+            timestamp=datetime.now(timezone.utc),
+            batch_id=self.batch_id,
+            job_id=job_id,
+            source=self._own_source(),
+            data={key: value for key, value in cleaned.items() if value is not None},
+        )
+        if plugins.implements("argus_event"):
+            plugins.call_each("argus_event", event=event)
+        line = encode_event(event)
+        if self._dry_run:
+            sys.stdout.write(line.decode() + "\n")
+            return
+        self._own_delivery().put(line)
+
+    def _own_source(self) -> Source:
+        if self._source is None:
+            self._source = source_of(self.project, self._command)
+        return self._source
+
+    def _own_delivery(self) -> Delivery:
+        """Return this process's delivery: a fork gets its own, its parent's locks may be held."""
+        delivery = self._delivery
+        if delivery is None or delivery.pid != os.getpid():
+            delivery = self._delivery = self._make_delivery()
+        return delivery
+
+    def _make_delivery(self) -> Delivery:
+        transport = self._transport
+        if transport is None and self._url:
+            try:
+                transport = transport_for(self._url, self._token)
+            except SettingsError as error:
+                logger.error("argus: %s; events are kept in the journal", error)  # noqa: TRY400
+        journal = Journal(self._directory, url=self._url, project=self.project)
+        return Delivery(journal, transport, directory=self._directory, url=self._url)
+
+    def _warn_dropped(self, event_type: str, dropped: list[str]) -> None:
+        new = [path for path in dropped if path not in self._warned_keys]
+        self._warned_keys.update(new)
+        if new:
+            logger.warning(
+                "argus: left out of %s, because JSON cannot carry them: %s", event_type, ", ".join(new)
+            )
+
+    # A reporter may be in a pickled trainer (spawn): it then carries its identity, not its thread,
+    # and never the token, which the child reads from its environment.
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        for name in ("_delivery", "_lock", "_transport", "_token", "_jobs"):
+            state.pop(name)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._delivery = None
+        self._lock = threading.RLock()
+        self._transport = None
+        self._token = _settings().token
+        self._jobs = {}
+
+
+class Job:
+    """One training run of (model, dataset, seed). Made by `Reporter.job`.
+
+    As a context manager it reports an exception as `job_failed` and lets it go on.
+    """
+
+    def __init__(self, reporter: Reporter, job_id: str) -> None:
+        self.reporter = reporter
+        self.job_id = job_id
+        self.status: JobStatus = "running"
+        self._started_s = time.monotonic()
+        self._epochs: set[int] = set()
+
+    def __repr__(self) -> str:
+        return f"Job({self.job_id!r}, {self.status})"
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the job was announced."""
+        return time.monotonic() - self._started_s
+
+    @never_raise
+    def _start(self, facts: Mapping[str, Any]) -> None:
+        self.reporter._emit("job_start", self.job_id, facts)
+
+    @never_raise
+    def epoch(
+        self,
+        epoch: int,
+        *,
+        train_loss: float | None = None,
+        val_loss: float | None = None,
+        lr: float | None = None,
+        batch_time_ms: float | None = None,
+        **metrics: Any,
+    ) -> None:
+        """Report one epoch, counted from 0. An epoch reported again replaces the earlier report.
+
+        Args:
+            epoch: absolute, so that a resumed run continues the count.
+            train_loss: mean over the epoch.
+            val_loss: only if validation ran in this epoch.
+            lr: learning rate at its end.
+            batch_time_ms: mean milliseconds per mini-batch.
+            **metrics: any other scalar, under its own name.
+        """
+        number = int(epoch)
+        if number < 0:
+            raise ValueError(f"epochs are counted from 0, got {epoch!r}")
+        losses = {"train_loss": train_loss, "val_loss": val_loss, "lr": lr, "batch_time_ms": batch_time_ms}
+        self._epochs.add(number)
+        self.reporter._emit("job_epoch", self.job_id, {"epoch": number, **losses, **metrics})
+
+    @never_raise
+    def done(self, metrics: Mapping[str, Any], **extra: Any) -> None:
+        """Report the metrics of the test stage: the row of the leaderboard.
+
+        May be called again; the latest call is the row.
+
+        Args:
+            metrics: name → value; names are kept as they are.
+            **extra: kept as sent beside it, `metrics_raw` and `resources` for example.
+        """
+        if not isinstance(metrics, Mapping):
+            raise TypeError(f"job.done takes a mapping of metric names to values, got {metrics!r:.200}")
+        facts = {"elapsed_s": self.elapsed_s, "train_epochs": len(self._epochs) or None}
+        self.reporter._emit("job_done", self.job_id, {"metrics": metrics, **facts, **extra})
+        self.status = "done"
+
+    @never_raise
+    def failed(
+        self,
+        error: BaseException | None = None,
+        *,
+        reason: str | None = None,
+        status: Literal["failed", "interrupted"] | None = None,
+    ) -> None:
+        """Report that the job ended without a result.
+
+        Args:
+            error: what ended it; gives the reason, and "interrupted" for Ctrl-C and the like.
+            reason: in words, instead of those of `error`.
+            status: instead of the one that follows from `error`.
+        """
+        was_interrupted = error is not None and not isinstance(error, Exception)
+        self.status = status or ("interrupted" if was_interrupted else "failed")
+        data: dict[str, Any] = {
+            "reason": reason or (reason_of(error) if error is not None else "unknown"),
+            "status": self.status,
+            "elapsed_s": self.elapsed_s,
+        }
+        if error is not None:
+            data["error"] = {"type": type(error).__name__, "message": str(error)}
+        self.reporter._emit("job_failed", self.job_id, data)
+
+    @never_raise
+    def log(self, line: str, level: str = "info") -> None:
+        """Report one line of output."""
+        self.reporter._emit("log_line", self.job_id, {"line": str(line), "level": level})
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None and self.status == "running":
+            self.failed(error)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an exception as one line: "ValueError: boom"."""
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _settings() -> Settings:
+    """Return the environment's settings; a switch that makes no sense is said and counts as off."""
+    try:
+        return Settings.from_environment()
+    except SettingsError as error:
+        logger.error("argus: %s", error)  # noqa: TRY400 - the user's mistake, no traceback of ours
+        switches = ("ARGUS_DRY_RUN", "ARGUS_DISABLE")
+        return Settings.from_environment({k: v for k, v in os.environ.items() if k not in switches})
+
+
+def _close_at_exit(reference: weakref.ref[Reporter]) -> None:
+    """Close a batch that nobody closed, as failed if an exception ended the process."""
+    reporter = reference()
+    if reporter is not None and not reporter._is_closed:
+        reporter.close(getattr(sys, "last_value", None))

@@ -1,0 +1,180 @@
+"""Send events to a server: a small interface, and its real form over HTTP."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from argus_core.errors import SettingsError, TransportError
+
+if TYPE_CHECKING:
+    import requests
+
+__all__ = ["HttpTransport", "Receipt", "Rejection", "Transport", "transport_for"]
+
+logger = logging.getLogger(__name__)
+
+_GZIP_ABOVE_BYTES = 1000
+_TIMEOUT_S = (3.05, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One event that the server will never take: its place in the request, and why."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The server has committed every event of the request, but the `rejected` ones."""
+
+    rejected: list[Rejection] = field(default_factory=list)
+
+
+class Transport(Protocol):
+    """Where a delivery sends events. Used by one thread at a time."""
+
+    def send(self, events: Sequence[bytes]) -> Receipt:
+        """Return once the server has committed `events`, each one JSON object.
+
+        Raises:
+            TransportError: none of them is known to be committed; `retryable` says what to do.
+        """
+
+    def close(self) -> None:
+        """Let go of connections. Nothing is sent after this."""
+
+
+class HttpTransport:
+    """POST to `/api/events/batch`, with a token, timeouts and gzip."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        """Remember where to send; nothing is opened and `requests` is not imported yet."""
+        if not url.startswith(("http://", "https://")):
+            raise SettingsError(f"the server's URL must begin with http:// or https://, got {url!r}")
+        self.url = url.rstrip("/")
+        self._token = token
+        self._session: requests.Session | None = None
+
+    def __repr__(self) -> str:
+        return f"HttpTransport({self.url!r})"
+
+    def send(self, events: Sequence[bytes]) -> Receipt:
+        """See `Transport.send`."""
+        import requests
+
+        body = b'{"events":[' + b",".join(events) + b"]}"
+        headers = {"Content-Type": "application/json"}
+        if len(body) > _GZIP_ABOVE_BYTES:
+            body = gzip.compress(body, compresslevel=1)
+            headers["Content-Encoding"] = "gzip"
+        try:
+            response = self._open_session().post(
+                f"{self.url}/api/events/batch",
+                data=body,
+                headers=headers,
+                timeout=_TIMEOUT_S,
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise TransportError(f"no answer from {self.url}: {_innermost(error)}", retryable=True) from error
+        return _receipt(response, len(events))
+
+    def _open_session(self) -> requests.Session:
+        if self._session is None:
+            import requests
+
+            self._session = requests.Session()
+            self._session.headers["User-Agent"] = "argus-leaderboard"
+            if self._token:
+                self._session.auth = self._authorise  # else a .netrc would replace our header
+        return self._session
+
+    def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+    def close(self) -> None:
+        """See `Transport.close`."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+def transport_for(url: str, token: str | None) -> Transport:
+    """Return the transport for a URL: HTTP, or `memory://NAME` for tests.
+
+    Raises:
+        SettingsError: no transport speaks this URL.
+    """
+    if url.startswith("memory://"):
+        from argus_core.testing import memory
+
+        return memory(url.removeprefix("memory://"))
+    return HttpTransport(url, token)
+
+
+def _receipt(response: requests.Response, count: int) -> Receipt:
+    status = response.status_code
+    if status < 300:
+        return Receipt(_rejections(_json(response), count))
+    if status == 422:
+        # No event of the request was valid: each is rejected for its own reason.
+        rejected = _rejections(_json(response), count)
+        reason = _reason(response)
+        named = {item.index for item in rejected}
+        rejected += [Rejection(i, reason) for i in range(count) if i not in named]
+        return Receipt(sorted(rejected, key=lambda item: item.index))
+    raise TransportError(
+        f"{response.url} answered {status}: {_reason(response)}",
+        retryable=status == 429 or status >= 500,
+        status=status,
+        retry_after_s=_retry_after_s(response),
+    )
+
+
+def _rejections(answer: Any, count: int) -> list[Rejection]:
+    results = answer.get("results") if isinstance(answer, dict) else None
+    if not isinstance(results, list):
+        return []
+    return [
+        Rejection(index, str(result.get("error") or "rejected"))
+        for index, result in enumerate(results[:count])
+        if isinstance(result, dict) and result.get("status") == "rejected"
+    ]
+
+
+def _json(response: requests.Response) -> Any:
+    try:
+        return response.json()
+    except (ValueError, json.JSONDecodeError):
+        return None
+
+
+def _reason(response: requests.Response) -> str:
+    answer = _json(response)
+    if isinstance(answer, dict):
+        for key in ("detail", "error", "reason", "message"):
+            if answer.get(key):
+                return str(answer[key])[:500]
+    return response.reason or "no reason given"
+
+
+def _retry_after_s(response: requests.Response) -> float | None:
+    try:
+        return max(0.0, float(response.headers["Retry-After"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _innermost(error: BaseException) -> str:
+    """Return the one readable sentence inside urllib3's nested errors."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return str(error) or type(error).__name__
