@@ -157,7 +157,7 @@ def normalise_metrics(
         metric_names: the user's own names; they win over every rule. "raw" turns the rules off.
 
     When two raw names ask for one column, test wins over predict, eval, val and no stage at all, in
-    this order; the loser keeps its raw name.
+    this order; the loser keeps its raw name, or, where that is the column, stays in `raw` alone.
     """
     result = NormalisedMetrics()
     wishes: list[tuple[int, str, str]] = []
@@ -170,11 +170,13 @@ def normalise_metrics(
         result.raw[name] = value
         column, precedence = _column(name, prefix, suffix, metric_names)
         wishes.append((precedence, name, column))
-    taken: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for _, name, column in sorted(wishes, key=lambda wish: wish[0]):
-        taken[name] = name if column in taken.values() else column
-    for name, value in result.raw.items():
-        result.metrics[taken[name]] = value
+        free = next((wish for wish in (column, name) if wish not in columns), None)
+        if free is not None:
+            columns[free] = name
+    names = {name: column for column, name in columns.items()}
+    result.metrics.update((names[name], value) for name, value in result.raw.items() if name in names)
     return result
 
 

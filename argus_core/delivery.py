@@ -52,6 +52,7 @@ class Delivery:
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._closing = threading.Event()
+        self._deadline = float("inf")
         self._settled = threading.Condition()
         self._refused: TransportError | None = None
         self._warned_waiting = False
@@ -95,9 +96,9 @@ class Delivery:
     def close(self, timeout_s: float) -> bool:
         """Send what is left within `timeout_s` seconds, then stop; return whether all was sent.
 
-        A server that is away gets one more try, not the whole time.
+        A server that does not answer gets one more try, not the whole time.
         """
-        deadline = time.monotonic() + timeout_s
+        self._deadline = deadline = time.monotonic() + timeout_s
         self._closing.set()
         self._wake.set()
         if self._is_running() and self._thread is not threading.current_thread():
@@ -154,9 +155,8 @@ class Delivery:
                     self._refuse(error)
                     return False
                 self._warn_waiting(error)
-                if self._closing.is_set():
+                if not self._wait_to_retry(error, backoff_s):
                     return False
-                self._closing.wait(_jittered(error.retry_after_s or backoff_s))
                 backoff_s = min(backoff_s * 2, _LONGEST_BACKOFF_S)
                 continue
             self._park(chunk.lines, rejected)
@@ -165,6 +165,21 @@ class Delivery:
                 self._warned_waiting = False
                 logger.warning("argus: the server is back; %d events to go", self.journal.pending)
             return True
+
+    def _wait_to_retry(self, error: TransportError, backoff_s: float) -> bool:
+        """Wait before the next try; return False if there shall be none.
+
+        Once closing, a server that answers is asked again until the deadline, one that does not
+        answer gets a last try.
+        """
+        wait_s = _jittered(backoff_s) if error.retry_after_s is None else error.retry_after_s
+        if not self._closing.is_set():
+            self._closing.wait(wait_s)
+            return True
+        if error.status is None or time.monotonic() + wait_s >= self._deadline:
+            return False
+        time.sleep(wait_s)
+        return True
 
     def _refuse(self, error: TransportError) -> None:
         self._refused = error

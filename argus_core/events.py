@@ -468,6 +468,16 @@ _id_lock = threading.Lock()
 _last_tick = 0
 
 
+def _renew_id_lock() -> None:
+    """Give a forked child a lock of its own: another thread of its parent may have held ours."""
+    global _id_lock
+    _id_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_id_lock)
+
+
 def new_event_id() -> str:
     """Return a UUIDv7 (RFC 9562 §5.7, method 3) that sorts after every earlier one of this process.
 

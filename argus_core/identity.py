@@ -16,7 +16,9 @@ from argus_core.events import Source
 
 __all__ = ["command_line", "git_commit", "new_batch_id", "new_job_id", "source_of"]
 
-_SECRET_NAME = re.compile(r"token|password|passwd|secret|api[-_]?key|credential", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(?<!\w)(?:\w*[-_])?(?:token|password|passwd|secret|api[-_]?key|credentials?)$", re.IGNORECASE
+)
 _REDACTED = "***"
 
 
@@ -41,11 +43,11 @@ def command_line() -> str:
         if hide_next and not word.startswith("-"):
             words.append(_REDACTED)
         elif equals and (is_secret_option or _SECRET_NAME.search(name)):
-            words.append(f"{name}={_REDACTED}")
+            words.append(f"{shlex.quote(name)}={_REDACTED}")
         else:
-            words.append(word)
+            words.append(shlex.quote(word))
         hide_next = is_secret_option and not equals
-    return shlex.join(words).replace(shlex.quote(_REDACTED), _REDACTED)
+    return " ".join(words)
 
 
 def git_commit(start: Path | None = None) -> str | None:

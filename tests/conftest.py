@@ -1,0 +1,36 @@
+"""What every test gets: a home of its own, a clean environment, and no swallowed errors."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from argus_core import guard
+
+
+@pytest.fixture(autouse=True)
+def own_environment(tmp_path_factory, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("ARGUS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("ARGUS_HOME", str(tmp_path_factory.mktemp("argus-home")))
+
+
+@pytest.fixture(autouse=True)
+def swallowed_errors():
+    """Collect the errors that a guard swallows; a test that expects one clears the list."""
+    errors: list[BaseException] = []
+    stop = guard.watch_swallowed(errors.append)
+    yield errors
+    stop()
+    if errors:
+        raise AssertionError(f"{len(errors)} swallowed errors") from errors[0]
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """In CI a skipped test has not been run, and that is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = len(reporter.stats.get("skipped", [])) if reporter else 0
+    if os.environ.get("CI") and skipped and exitstatus == pytest.ExitCode.OK:
+        reporter.write_line(f"{skipped} skipped tests are failures in CI", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,75 @@
+"""A real `argus serve` in a process of its own, that tests start, kill and start again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+ARGUS = [sys.executable, "-m", "argus_core"]
+
+
+class RealServer:
+    """Runs on one SQLite file. `start` returns once the server listens; the port stays the same."""
+
+    def __init__(self, directory: Path) -> None:
+        self.database = directory / "argus.sqlite3"
+        self.log = directory / "server.log"
+        self.port = 0
+        self.url = ""
+        self.sign_in_url = ""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def make_token(self, scope: str, project: str | None = None) -> str:
+        command = [*ARGUS, "token", "create", "--database", str(self.database), "--scope", scope, "--quiet"]
+        command += ["--project", project] if project else []
+        result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        return result.stdout.strip()
+
+    def start(self) -> RealServer:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*ARGUS, "serve", "--database", str(self.database), "--port", str(self.port), "--json-ready"],
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, self.log.read_text()
+        ready = json.loads(line)
+        self.url, self.sign_in_url = ready["url"].rstrip("/"), ready["sign_in_url"]
+        self.port = int(self.url.rpartition(":")[2])
+        return self
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal, wait for the end, and return the exit code."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.send_signal(number)
+        code = process.wait(30)
+        assert process.stdout is not None
+        process.stdout.close()
+        return code
+
+    def event_ids(self) -> list[str]:
+        """Return what the event log holds, read from the file itself."""
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
+            return [row[0] for row in connection.execute("SELECT event_id FROM event")]
+
+
+def run_python(script: str, **environment: str) -> subprocess.Popen[str]:
+    """Start a script in a process of its own, with its output in pipes."""
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )

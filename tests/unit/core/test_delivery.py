@@ -1,0 +1,260 @@
+"""The way to the server: a real HTTP server on loopback that answers as each test says."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from argus_core import Reporter
+from argus_core.cli import cli
+
+
+class Server:
+    """Answers with `answers` one after the other, then 200; keeps what it was sent and accepted."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, dict[str, str], object]] = []
+        self.requests: list[list[dict[str, object]]] = []
+        self.accepted: list[dict[str, object]] = []
+        self.headers: list[dict[str, str]] = []
+        self.largest_request = 10_000
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                events = json.loads(body)["events"]
+                status, headers, answer = outer.answer(events, dict(self.headers))
+                data = json.dumps(answer).encode()
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def answer(self, events, headers):
+        self.requests.append(events)
+        self.headers.append(headers)
+        if self.answers:
+            return self.answers.pop(0)
+        if len(events) > self.largest_request:
+            return 413, {}, {"detail": "too large"}
+        self.accepted += events
+        return 200, {}, {"accepted": len(events), "rejected": 0, "results": []}
+
+    @property
+    def types(self):
+        return [event["event_type"] for event in self.accepted]
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    yield server
+    server.close()
+
+
+def journal_directory() -> Path:
+    return Path(os.environ["ARGUS_HOME"]) / "journal"
+
+
+def report(url: str, *, epochs: int = 3) -> None:
+    with Reporter("x", url=url, token="em_live_x", batch_id="b") as reporter:
+        job = reporter.job("j", model="m", dataset="d")
+        for epoch in range(epochs):
+            job.epoch(epoch, train_loss=0.1)
+        job.done({"MSE": 1.0})
+
+
+def test_events_arrive_in_order_with_the_token_and_compressed_when_long(server):
+    report(server.url, epochs=50)
+
+    assert server.types == ["batch_start", "job_start", *["job_epoch"] * 50, "job_done", "batch_done"]
+    assert {headers["Authorization"] for headers in server.headers} == {"Bearer em_live_x"}
+    assert "gzip" in {headers.get("Content-Encoding") for headers in server.headers}
+    assert list(journal_directory().iterdir()) == []
+
+
+@pytest.mark.parametrize("status", [500, 503, 429])
+def test_a_server_in_trouble_gets_everything_once_it_is_well(server, status, caplog):
+    server.answers = [(status, {"Retry-After": "0.01"}, {"detail": "busy"})] * 2
+
+    report(server.url)
+
+    assert server.types == ["batch_start", "job_start", *["job_epoch"] * 3, "job_done", "batch_done"]
+    assert "busy" in caplog.text
+    assert list(journal_directory().iterdir()) == []
+
+
+@pytest.mark.parametrize(("status", "fix"), [(401, "argus token create"), (403, "scope `report`")])
+def test_a_refused_token_stops_sending_and_keeps_the_journal(server, status, fix, caplog):
+    server.answers = [(status, {}, {"detail": "no"})]
+
+    report(server.url)
+
+    assert len(server.requests) == 1
+    assert fix in caplog.text
+    assert len(list(journal_directory().glob("*.jsonl"))) == 1
+
+
+def test_a_request_that_is_too_large_is_split(server):
+    server.largest_request = 3
+
+    report(server.url, epochs=20)
+
+    assert Counter(server.types)["job_epoch"] == 20
+    assert len({event["event_id"] for event in server.accepted}) == len(server.accepted) == 24
+
+
+def test_a_rejected_event_is_parked_and_the_others_go_on(server, caplog):
+    results = [{"status": "accepted"}, {"status": "rejected", "error": "data.model: no"}]
+    server.answers = [(200, {}, {"accepted": 1, "rejected": 1, "results": results})]
+
+    report(server.url)
+
+    (line,) = (journal_directory() / "rejected.jsonl").read_text().splitlines()
+    assert json.loads(line)["reason"] == "data.model: no"
+    assert "data.model: no" in caplog.text
+    assert list(journal_directory().glob("*.jsonl")) == [journal_directory() / "rejected.jsonl"]
+
+
+def test_when_every_event_is_rejected_nothing_is_sent_again(server):
+    answer = {"detail": "source.project: missing", "results": []}
+    server.answers = [(422, {}, answer)]
+
+    with Reporter("x", url=server.url, token="t") as reporter:
+        reporter.job("j")
+        reporter.flush()
+        first = len(server.requests[0])
+
+    assert len((journal_directory() / "rejected.jsonl").read_text().splitlines()) == first
+
+
+def test_a_redirect_is_not_followed(server, caplog):
+    server.answers = [(302, {"Location": server.url + "/elsewhere"}, {})]
+
+    report(server.url)
+
+    assert "302" in caplog.text
+    assert server.accepted == []
+
+
+def unused_url() -> str:
+    probe = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    probe.server_close()
+    return f"http://127.0.0.1:{probe.server_port}"
+
+
+def test_a_server_that_is_away_costs_no_time_and_loses_nothing(caplog):
+    report(unused_url())
+
+    assert "argus sync" in caplog.text
+    (journal,) = journal_directory().glob("*.jsonl")
+    assert len(journal.read_text().splitlines()) == 1 + 7
+
+
+def test_a_killed_process_leaves_what_sync_sends_once(server):
+    script = f"""
+        import os, signal
+        from argus_core import Reporter
+        reporter = Reporter("x", url="{server.url}", token="t")
+        job = reporter.job("j")
+        for epoch in range(1200):
+            job.epoch(epoch, train_loss=0.1)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=60, check=False)
+    (journal,) = journal_directory().glob("*.jsonl")
+    with journal.open("ab") as file:
+        file.write(b'{"event_id":"torn","data":{}')
+
+    result = CliRunner().invoke(cli, ["sync", "--url", server.url, "--token", "t"])
+
+    assert result.exit_code == 0, result.output
+    epochs = {e["event_id"]: e["data"]["epoch"] for e in server.accepted if e["event_type"] == "job_epoch"}
+    assert sorted(epochs.values()) == list(range(1200))
+    assert list(journal_directory().iterdir()) == []
+
+
+def test_the_next_reporter_sends_what_a_dead_process_left(server):
+    script = f"""
+        import os, signal
+        from argus_core import Reporter
+        Reporter("x", url="{server.url}", batch_id="dead").job("j")
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=60, check=False)
+    seen = threading.Event()
+
+    original = server.answer
+
+    def answer(events, headers):
+        result = original(events, headers)
+        if any(event["batch_id"] == "dead" for event in events) and server.accepted:
+            seen.set()
+        return result
+
+    server.answer = answer
+    reporter = Reporter("y", url=server.url, batch_id="alive")
+    reporter.job("j").done({})
+    assert seen.wait(10)
+    reporter.close()
+
+    ids = [event["event_id"] for event in server.accepted if event["batch_id"] == "dead"]
+    assert len(set(ids)) == 2
+    assert list(journal_directory().iterdir()) == []
+
+
+def test_events_meant_for_one_server_are_not_sent_to_another(server):
+    script = """
+        import os, signal
+        from argus_core import Reporter
+        Reporter("x", url="http://127.0.0.1:9").job("j")
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=60, check=False)
+
+    report(server.url)
+    result = CliRunner().invoke(cli, ["sync", "--url", server.url, "--token", "t"])
+
+    assert result.exit_code == 0
+    assert {event["batch_id"] for event in server.accepted} == {"b"}
+    assert len(list(journal_directory().glob("*.jsonl"))) == 1
+
+
+def test_a_full_disk_degrades_to_memory_with_one_warning(server, monkeypatch, caplog):
+    monkeypatch.setenv("ARGUS_HOME", "/dev/full/argus")
+
+    report(server.url)
+
+    assert server.types[-1] == "batch_done"
+    assert caplog.text.count("cannot write the journal") == 1

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import enum
+import json
+import math
+from datetime import datetime, timezone
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from argus_core.errors import InvalidEvent, MalformedBody
+from argus_core.events import (
+    EVENT_TYPES,
+    Event,
+    Source,
+    decode_event,
+    decode_events,
+    encode_event,
+    json_schema,
+    jsonable,
+    new_event_id,
+    number_or_none,
+)
+
+
+def envelope(**changes):
+    return {
+        "event_id": "550e8400-e29b-41d4-a716-446655440000",
+        "schema_version": "1.1",
+        "event_type": "job_epoch",
+        "timestamp": "2026-04-23T09:23:06Z",
+        "batch_id": "bench-abc123",
+        "job_id": "etth1_dlinear",
+        "source": {"project": "my-paper", "host": "node-12"},
+        "data": {"epoch": 7, "train_loss": 0.32, "grad_norm": 1.5},
+        **changes,
+    }
+
+
+def body(*events):
+    return json.dumps({"events": list(events)}).encode()
+
+
+def test_an_event_keeps_every_key_of_its_data():
+    event = decode_event(json.dumps(envelope()).encode())
+
+    assert event.data == {"epoch": 7, "train_loss": 0.32, "grad_norm": 1.5}
+    assert event.timestamp == datetime(2026, 4, 23, 9, 23, 6, tzinfo=timezone.utc)
+
+
+def test_what_is_encoded_decodes_to_the_same_event():
+    event = Event(
+        event_id=new_event_id(),
+        event_type="job_done",
+        timestamp=datetime.now(timezone.utc),
+        batch_id="b",
+        job_id="j",
+        source=Source(project="p"),
+        data={"metrics": {"MSE": 0.1 + 0.2, "note": "ü"}},
+    )
+
+    assert decode_event(encode_event(event)) == event
+
+
+@pytest.mark.parametrize("event_type", EVENT_TYPES)
+def test_every_type_of_the_schema_is_taken(event_type):
+    data = {"epoch": 0} if event_type == "job_epoch" else {}
+
+    assert decode_event(envelope(event_type=event_type, data=data)).event_type == event_type
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"event_id": "short"}, "event_id"),
+        ({"event_id": 12345678}, "event_id"),
+        ({"schema_version": "1.0"}, "schema_version"),
+        ({"event_type": "job_paused"}, "event_type"),
+        ({"timestamp": "2026-04-23T09:23:06"}, "timestamp"),
+        ({"timestamp": "yesterday"}, "timestamp"),
+        ({"batch_id": ""}, "batch_id"),
+        ({"batch_id": "b" * 129}, "batch_id"),
+        ({"job_id": None}, "job_id"),
+        ({"job_id": ""}, "job_id"),
+        ({"job_id": "j" * 257}, "job_id"),
+        ({"source": {}}, "source.project"),
+        ({"source": {"project": ""}}, "source.project"),
+        ({"source": None}, "source"),
+        ({"data": []}, "data"),
+        ({"data": {}}, "data.epoch"),
+        ({"data": {"epoch": -1}}, "data.epoch"),
+        ({"data": {"epoch": "7"}}, "data.epoch"),
+        ({"data": {"epoch": 1, "val_loss": "high"}}, "data.val_loss"),
+        ({"event_type": "job_done", "data": {"metrics": [1]}}, "data.metrics"),
+    ],
+)
+def test_a_malformed_event_is_refused_by_the_name_of_its_field(changes, field):
+    with pytest.raises(InvalidEvent) as caught:
+        decode_event(envelope(**changes))
+
+    assert caught.value.field == field
+
+
+def test_the_error_shows_the_offending_value():
+    with pytest.raises(InvalidEvent, match="'lots'"):
+        decode_event(envelope(data={"epoch": "lots"}))
+
+
+def test_one_bad_event_leaves_its_neighbours_alone():
+    good, bad = envelope(), envelope(data={"epoch": None})
+
+    first, second, third, fourth = decode_events(body(good, bad, "what", good))
+
+    assert isinstance(first, Event)
+    assert isinstance(second, InvalidEvent)
+    assert second.event_id == bad["event_id"]
+    assert isinstance(third, InvalidEvent)
+    assert isinstance(fourth, Event)
+
+
+def test_a_bare_array_is_a_batch_too():
+    (event,) = decode_events(json.dumps([envelope()]).encode())
+
+    assert isinstance(event, Event)
+
+
+def test_bare_nan_tokens_become_their_strings_and_harm_no_neighbour():
+    diverged = json.dumps(envelope(data={"epoch": 1, "val_loss": math.nan, "lr": -math.inf}))
+
+    events = decode_events(f'{{"events": [{json.dumps(envelope())}, {diverged}]}}'.encode())
+
+    assert [event.data.get("val_loss") for event in events] == [None, "NaN"]
+    assert events[1].data["lr"] == "-Infinity"
+
+
+def test_an_integer_job_id_is_read_as_text():
+    assert decode_event(envelope(job_id=17)).job_id == "17"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"hello", b"{", b'{"events": 3}', b"3", b"null", b'{"event": []}', b"\xff\xfe", b"[" * 100_000],
+)
+def test_a_body_that_is_no_list_of_events_is_malformed(content):
+    with pytest.raises(MalformedBody):
+        decode_events(content)
+
+
+def test_event_ids_are_uuid7_and_rise_strictly():
+    ids = [new_event_id() for _ in range(20_000)]
+
+    assert ids == sorted(set(ids))
+    assert {(i[14], i[19] in "89ab") for i in ids} == {("7", True)}
+
+
+class Colour(str, enum.Enum):
+    RED = "red"
+
+
+class Size(enum.Enum):
+    SMALL = 1
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (math.nan, "NaN"),
+        (math.inf, "Infinity"),
+        (-math.inf, "-Infinity"),
+        (np.float32(0.5), 0.5),
+        (np.float64("nan"), "NaN"),
+        (np.int64(3), 3),
+        (np.bool_(True), True),
+        (np.array(2.5), 2.5),
+        (np.array([1, 2]), [1, 2]),
+        (Fraction(1, 4), 0.25),
+        (True, True),
+        ((1, {2}), [1, [2]]),
+        ({1: "a"}, {"1": "a"}),
+        (Path("a") / "b", "a/b"),
+        (datetime(2026, 1, 2, tzinfo=timezone.utc), "2026-01-02T00:00:00+00:00"),
+        (Colour.RED, "red"),
+        (Size.SMALL, "SMALL"),
+        ("\ud800", "?"),
+        (10**30, 10**30),
+    ],
+)
+def test_values_of_python_and_numpy_become_what_json_can_carry(value, expected):
+    cleaned, dropped = jsonable(value)
+
+    assert cleaned == expected
+    assert type(cleaned) is type(expected)
+    assert dropped == []
+
+
+def test_what_json_cannot_carry_is_left_out_and_named():
+    recursive: dict[str, object] = {}
+    recursive["self"] = recursive
+
+    cleaned, dropped = jsonable({"a": 1, "config": {"f": object(), "b": [object(), 2]}, "r": recursive})
+
+    assert cleaned["a"] == 1
+    assert cleaned["config"] == {"b": [2]}
+    assert dropped[:2] == ["config.f", "config.b[0]"]
+    assert dropped[2].startswith("r.self")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1, 1.0),
+        (True, None),
+        ("NaN", math.nan),
+        ("-Infinity", -math.inf),
+        ("high", None),
+        (None, None),
+        ([1], None),
+    ],
+)
+def test_only_numbers_and_their_strings_are_numbers(value, expected):
+    assert number_or_none(value) == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_schema_names_every_type_and_what_it_requires():
+    schema = json_schema()
+
+    cases = {case["if"]["properties"]["event_type"]["const"]: case["then"] for case in schema["allOf"]}
+
+    assert set(cases) == set(EVENT_TYPES)
+    assert schema["$defs"]["JobEpoch"]["required"] == ["epoch"]
+    assert "job_id" in cases["job_done"]["required"]
+    assert "job_id" not in cases["batch_done"]["required"]

@@ -1,0 +1,360 @@
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+
+from argus_core import Reporter, plugins
+from argus_core.hookspecs import hookimpl
+from argus_core.testing import MemoryTransport, memory
+
+
+@pytest.fixture
+def transport():
+    return MemoryTransport()
+
+
+def journals():
+    """Return the lines of every journal in this test's home, by file name."""
+    directory = Path(os.environ["ARGUS_HOME"]) / "journal"
+    return {path.name: path.read_text().splitlines() for path in sorted(directory.glob("*"))}
+
+
+def types(lines):
+    return [json.loads(line).get("event_type") for line in lines]
+
+
+def test_a_batch_of_two_jobs_gives_the_five_events_in_order(transport):
+    with Reporter("sweep", project="demo", n_total=2, transport=transport) as reporter:
+        for seed in (0, 1):
+            with reporter.job(f"j{seed}", model="patchtst", dataset="etth1", seed=seed) as job:
+                job.epoch(0, train_loss=0.5, val_loss=0.6, lr=1e-3, grad_norm=2.0)
+                job.done({"MSE": 0.38})
+
+    assert transport.types == [
+        "batch_start",
+        *["job_start", "job_epoch", "job_done"] * 2,
+        "batch_done",
+    ]
+    start, job_start, epoch, done, *_, batch_done = transport.events
+    assert start.data["n_total_jobs"] == 2
+    assert start.source.project == "demo"
+    assert job_start.data == {"model": "patchtst", "dataset": "etth1", "seed": 0}
+    assert epoch.data == {"epoch": 0, "train_loss": 0.5, "val_loss": 0.6, "lr": 1e-3, "grad_norm": 2.0}
+    assert done.data["metrics"] == {"MSE": 0.38}
+    assert done.data["train_epochs"] == 1
+    assert done.data["elapsed_s"] > 0
+    assert (batch_done.data["n_done"], batch_done.data["n_failed"]) == (2, 0)
+    assert "status" not in batch_done.data
+
+
+def test_an_exception_is_reported_with_its_reason_and_goes_on(transport):
+    with (
+        pytest.raises(ValueError, match="boom"),
+        Reporter("sweep", transport=transport) as reporter,
+        reporter.job("j1"),
+    ):
+        raise ValueError("boom")
+
+    *_, failed, batch_failed = transport.events
+    assert failed.data["reason"] == "ValueError: boom"
+    assert failed.data["status"] == "failed"
+    assert failed.data["error"] == {"type": "ValueError", "message": "boom"}
+    assert batch_failed.event_type == "batch_failed"
+    assert batch_failed.data["reason"] == "ValueError: boom"
+
+
+def test_a_job_that_fails_inside_a_loop_leaves_the_batch_alone(transport):
+    with Reporter("sweep", transport=transport) as reporter:
+        for name in ("a", "b"):
+            try:
+                with reporter.job(name) as job:
+                    if name == "a":
+                        raise OSError("no such file")
+                    job.done({"MSE": 1.0})
+            except OSError:
+                continue
+
+    assert transport.types[-1] == "batch_done"
+    assert (transport.events[-1].data["n_done"], transport.events[-1].data["n_failed"]) == (1, 1)
+
+
+def test_ctrl_c_is_an_interruption(transport):
+    with pytest.raises(KeyboardInterrupt), Reporter("x", transport=transport) as reporter, reporter.job("j"):
+        raise KeyboardInterrupt
+
+    assert transport.of_type("job_failed")[0].data["status"] == "interrupted"
+
+
+def test_a_job_without_a_result_makes_the_batch_incomplete_and_names_the_fix(transport, caplog):
+    with Reporter("x", transport=transport) as reporter:
+        reporter.job("forgotten").epoch(0, train_loss=1.0)
+
+    assert transport.events[-1].data["status"] == "incomplete"
+    assert transport.events[-1].data["untested"] == ["forgotten"]
+    assert "job.done" in caplog.text
+
+
+def test_a_second_done_is_a_revision_and_a_second_close_says_nothing(transport):
+    reporter = Reporter("x", transport=transport)
+    job = reporter.job("j")
+    job.done({"MSE": 1.0})
+    job.done({"MSE": 0.5})
+    reporter.close()
+    reporter.close()
+
+    assert [event.data["metrics"]["MSE"] for event in transport.of_type("job_done")] == [1.0, 0.5]
+    assert transport.types.count("batch_done") == 1
+
+
+def test_arguments_win_over_the_environment_which_wins_over_defaults(monkeypatch):
+    assert Reporter().project == "default"
+    monkeypatch.setenv("ARGUS_PROJECT", "paper")
+    monkeypatch.setenv("ARGUS_BATCH_ID", "array-7")
+
+    assert (Reporter().project, Reporter().batch_id) == ("paper", "array-7")
+    assert (Reporter(project="other").project, Reporter(batch_id="mine").batch_id) == ("other", "mine")
+
+
+def test_url_and_token_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("ARGUS_URL", "memory://from-the-environment")
+
+    with Reporter("x") as reporter:
+        reporter.job("j").done({})
+
+    assert memory("from-the-environment").types[-1] == "batch_done"
+
+
+def test_disabled_does_nothing_at_all(monkeypatch, transport):
+    monkeypatch.setenv("ARGUS_DISABLE", "1")
+
+    with Reporter("x", transport=transport) as reporter, reporter.job("j") as job:
+        job.done({"MSE": 1.0})
+
+    assert transport.events == []
+    assert journals() == {}
+
+
+def test_a_dry_run_prints_the_events_and_stores_nothing(transport, capsys):
+    with Reporter("x", transport=transport, dry_run=True) as reporter, reporter.job("j") as job:
+        job.done({"MSE": 1.0})
+
+    printed = [json.loads(line)["event_type"] for line in capsys.readouterr().out.splitlines()]
+    assert printed == ["batch_start", "job_start", "job_done", "batch_done"]
+    assert transport.events == []
+    assert journals() == {}
+
+
+def test_a_switch_that_makes_no_sense_is_said_and_training_goes_on(monkeypatch, transport, caplog):
+    monkeypatch.setenv("ARGUS_DISABLE", "perhaps")
+
+    with Reporter("x", transport=transport) as reporter:
+        reporter.job("j").done({})
+
+    assert "ARGUS_DISABLE must be 1 or 0, got 'perhaps'" in caplog.text
+    assert transport.types[-1] == "batch_done"
+
+
+def test_a_url_that_makes_no_sense_is_said_and_events_are_kept(caplog):
+    with Reporter("x", url="localhost:8421") as reporter:
+        reporter.job("j").done({})
+
+    assert "'localhost:8421'" in caplog.text
+    assert len(journals()) == 1
+
+
+def test_without_a_url_the_journal_waits_for_sync(caplog):
+    with Reporter("x") as reporter:
+        reporter.job("j").done({"MSE": 1.0})
+
+    (name,) = journals()
+    assert name.endswith(".jsonl")
+    assert "argus sync" in caplog.text
+
+
+def test_the_journal_is_gone_once_the_server_has_everything(transport):
+    with Reporter("x", transport=transport) as reporter:
+        reporter.job("j").done({"MSE": 1.0})
+        assert reporter.flush()
+
+    assert journals() == {}
+
+
+def test_the_token_is_in_no_event_no_journal_and_no_repr(transport):
+    token = "em_live_" + "s" * 32
+    with Reporter("x", token=token) as reporter:
+        reporter.job("j").done({"MSE": 1.0})
+
+    (stored,) = journals().values()
+    assert "job_done" in types(stored)
+    assert token not in "".join(stored)
+    assert token not in repr(reporter)
+
+
+@pytest.mark.parametrize("epoch", [-1, "first", None])
+def test_a_senseless_epoch_is_logged_with_its_value_and_not_raised(epoch, transport, swallowed_errors):
+    with Reporter("x", transport=transport) as reporter:
+        job = reporter.job("j")
+        job.epoch(epoch)
+        job.done({"MSE": 1.0})
+
+    assert "job_epoch" not in transport.types
+    assert transport.types[-1] == "batch_done"
+    assert str(epoch) in str(swallowed_errors[0])
+    swallowed_errors.clear()
+
+
+def test_done_wants_a_mapping(transport, swallowed_errors):
+    with Reporter("x", transport=transport) as reporter:
+        reporter.job("j").done(0.38)
+
+    assert "0.38" in str(swallowed_errors[0])
+    swallowed_errors.clear()
+
+
+def test_an_integer_job_id_becomes_text(transport):
+    with Reporter("x", transport=transport) as reporter:
+        reporter.job(7).done({})
+
+    assert transport.of_type("job_done")[0].job_id == "7"
+
+
+def test_what_json_cannot_carry_is_named_once_and_the_rest_is_sent(transport, caplog):
+    with Reporter("x", transport=transport) as reporter:
+        job = reporter.job("j", config={"activation": object(), "width": 8})
+        job.epoch(0, train_loss=1.0, model=object())
+        job.epoch(1, train_loss=1.0, model=object())
+        job.done({})
+
+    assert transport.of_type("job_start")[0].data["config"] == {"width": 8}
+    assert [event.data["train_loss"] for event in transport.of_type("job_epoch")] == [1.0, 1.0]
+    assert caplog.text.count("config.activation") == 1
+
+
+def test_jobs_of_many_threads_lose_nothing(transport):
+    def train(name: str) -> None:
+        with reporter.job(name) as job:
+            for epoch in range(100):
+                job.epoch(epoch, train_loss=0.1)
+            job.done({"MSE": 1.0})
+
+    with Reporter("x", transport=transport) as reporter:
+        threads = [threading.Thread(target=train, args=(f"t{i}",)) for i in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert len(transport.events) == 2 + 8 * 102
+    for i in range(8):
+        epochs = [e.data["epoch"] for e in transport.of_type("job_epoch") if e.job_id == f"t{i}"]
+        assert epochs == list(range(100))
+
+
+def test_a_plugin_sees_every_event_and_one_that_raises_stops_nobody(transport, swallowed_errors):
+    seen = []
+
+    class Broken:
+        @hookimpl
+        def argus_event(self, event):
+            raise RuntimeError("plugin")
+
+    class Observer:
+        @hookimpl
+        def argus_event(self, event):
+            seen.append(event.event_type)
+
+    broken, observer = Broken(), Observer()
+    plugins.register(observer)
+    plugins.register(broken)
+    try:
+        with Reporter("x", transport=transport) as reporter:
+            reporter.job("j").done({})
+    finally:
+        plugins.unregister(broken)
+        plugins.unregister(observer)
+
+    assert seen == transport.types == ["batch_start", "job_start", "job_done", "batch_done"]
+    assert {str(error) for error in swallowed_errors} == {"plugin"}
+    swallowed_errors.clear()
+
+
+def run_script(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def test_a_forked_child_reports_through_a_journal_of_its_own():
+    result = run_script(
+        """
+        import os
+        from argus_core import Reporter
+        reporter = Reporter("x", batch_id="b")
+        job = reporter.job("j")
+        if (child := os.fork()) == 0:
+            job.epoch(1, train_loss=1.0)
+            reporter.close()
+            os._exit(0)
+        os.waitpid(child, 0)
+        job.done({})
+        reporter.close()
+        """
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert sorted(map(types, journals().values()), key=len) == [
+        [None, "job_epoch"],
+        [None, "batch_start", "job_start", "job_done", "batch_done"],
+    ]
+
+
+def test_a_process_that_ends_in_an_exception_reports_it_without_any_with():
+    result = run_script(
+        """
+        from argus_core import Reporter
+        reporter = Reporter("x")
+        reporter.job("j")
+        raise ValueError("boom")
+        """
+    )
+
+    assert "ValueError: boom" in result.stderr
+    (lines,) = journals().values()
+    assert types(lines)[-1] == "batch_failed"
+
+
+def test_importing_touches_nothing():
+    result = run_script(
+        """
+        import logging, sys, threading, os
+        before = dict(os.environ)
+        import argus_core
+        heavy = {"torch", "numpy", "lightning", "transformers", "keras", "requests", "litestar", "sqlalchemy",
+                 "psutil", "rich", "click", "argus_server", "argus_integrations"}
+        print(sorted(heavy & set(sys.modules)), threading.active_count(), logging.getLogger().handlers,
+              logging.getLogger("argus_core").handlers, os.environ == before)
+        """
+    )
+
+    assert result.stdout.split("\n")[0] == "[] 1 [] [] True", result.stderr
+
+
+def test_nothing_is_logged_above_debug_when_all_is_well(transport, caplog):
+    caplog.set_level(logging.INFO)
+    with Reporter("x", transport=transport) as reporter:
+        reporter.job("j").done({"MSE": 1.0})
+
+    assert caplog.text == ""
