@@ -172,9 +172,9 @@ def _frameworks() -> list[Framework]:
     from argus_integrations.demo import with_keras, with_lightning, with_transformers
 
     return [
-        Framework("Lightning", list(with_lightning.MODELS), with_lightning.train, 12),
-        Framework("Transformers", list(with_transformers.MODELS), with_transformers.train, 12),
-        Framework("Keras", list(with_keras.MODELS), with_keras.train, 12),
+        Framework("Lightning", list(with_lightning.MODELS), with_lightning.train, 40),
+        Framework("Transformers", list(with_transformers.MODELS), with_transformers.train, 30),
+        Framework("Keras", list(with_keras.MODELS), with_keras.train, 30),
     ]
 
 

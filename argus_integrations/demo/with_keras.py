@@ -57,7 +57,7 @@ def train(name: str, series: Series, seed: int, epochs: int, reporter: Reporter)
         verbose=0,
         callbacks=[callback],
     )
-    model.evaluate(*series.test, batch_size=256, verbose=0, callbacks=[callback])
+    model.evaluate(*series.test, batch_size=32, verbose=0, callbacks=[callback])
 
 
 def _smape(series: Series) -> Any:

@@ -58,7 +58,7 @@ def train(name: str, series: Series, seed: int, epochs: int, reporter: Reporter)
                 output_dir=directory,
                 num_train_epochs=epochs,
                 per_device_train_batch_size=32,
-                per_device_eval_batch_size=256,
+                per_device_eval_batch_size=32,
                 learning_rate=4e-3,
                 eval_strategy="epoch",
                 logging_strategy="epoch",
