@@ -201,6 +201,7 @@ class Reporter:
         delivery = self._delivery
         if delivery is not None and delivery.pid == os.getpid():
             is_sent = delivery.close(timeout_s)
+            self._delivery = None  # what is reported after the end, a revision for example, gets another
             if is_first and not is_sent:
                 self._say_how_to_sync(delivery.journal)
 
@@ -209,20 +210,21 @@ class Reporter:
         if error is not None:
             self._emit("batch_failed", None, {"reason": reason_of(error), "total_elapsed_s": elapsed_s})
             return
-        untested = [job.job_id for job in jobs if job.status == "running"]
+        untested = [job for job in jobs if job.status == "running"]
         data: dict[str, Any] = {
             "n_done": sum(job.status == "done" for job in jobs),
             "n_failed": sum(job.status in ("failed", "interrupted") for job in jobs),
             "total_elapsed_s": elapsed_s,
         }
         if untested:
-            data |= {"status": "incomplete", "untested": untested}
+            names = [job.job_id for job in untested]
+            data |= {"status": "incomplete", "untested": names}
             logger.warning(
-                "argus: %d of %d jobs ended without test metrics and are not ranked: %s. "
-                "Call job.done({...}) with the metrics of the test stage.",
+                "argus: %d of %d jobs ended without test metrics and are not ranked: %s. %s",
                 len(untested),
                 len(jobs),
-                ", ".join(untested[:3]) + (", …" if len(untested) > 3 else ""),
+                ", ".join(names[:3]) + (", …" if len(names) > 3 else ""),
+                untested[0].how_to_test,
             )
         self._emit("batch_done", None, data)
 
@@ -326,12 +328,18 @@ class Job:
     """One training run of (model, dataset, seed). Made by `Reporter.job`.
 
     As a context manager it reports an exception as `job_failed` and lets it go on.
+
+    Attributes:
+        job_id: unique within the batch.
+        status: "running" until `done` or `failed`.
+        how_to_test: what a person should do to get a result, said when the batch ends without one.
     """
 
     def __init__(self, reporter: Reporter, job_id: str) -> None:
         self.reporter = reporter
         self.job_id = job_id
         self.status: JobStatus = "running"
+        self.how_to_test = "Call job.done({...}) with the metrics of the test stage."
         self._started_s = time.monotonic()
         self._epochs: set[int] = set()
 
