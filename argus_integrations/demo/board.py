@@ -33,25 +33,46 @@ def fetch(server: DemoServer, project: str, **view: str) -> dict[str, Any]:
     return board
 
 
-def show(console: Console, server: DemoServer, project: str, datasets: list[str]) -> None:
-    """Print one ranked table per dataset: values of different datasets are not comparable."""
+def show(
+    console: Console, server: DemoServer, project: str, datasets: list[str], frameworks: dict[str, str]
+) -> None:
+    """Print one ranked table per dataset: values of different datasets are not comparable.
+
+    Args:
+        console: as many columns are shown as fit its width.
+        server: where the ranking is made.
+        project: the demo's.
+        datasets: in the order of the tables.
+        frameworks: model → what trained it.
+    """
     for dataset in datasets:
         board = fetch(server, project, group="cell", dataset=dataset, sort="MSE")
-        console.print(_table(board, dataset, console.width))
+        keys = [key for key in _COLUMNS if any(column["key"] == key for column in board["columns"])]
+        table = _table(board, dataset, keys, frameworks)
+        while len(keys) > 1 and _natural_width(console, table) > console.width:
+            keys.pop()
+            table = _table(board, dataset, keys, frameworks)
+        console.print(table)
 
 
-def _table(board: dict[str, Any], dataset: str, width: int) -> Table:
-    present = {column["key"]: column for column in board["columns"]}
-    keys = [key for key in _COLUMNS if key in present][: max(2, (width - 30) // 17)]
+def _table(board: dict[str, Any], dataset: str, keys: list[str], frameworks: dict[str, str]) -> Table:
+    columns = {column["key"]: column for column in board["columns"]}
     table = Table(title=f"{dataset}, ranked by {board['view']['sort']}", title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("Model", no_wrap=True)
+    table.add_column("Trained by", no_wrap=True)
     for key in keys:
-        table.add_column(_heading(present[key]), justify="right", no_wrap=True)
+        table.add_column(_heading(columns[key]), justify="right", no_wrap=True)
     for row in board["rows"]:
+        model = row["model"] or "–"
         cells = [_cell(row, key) for key in keys]
-        table.add_row(str(row["rank"] or "–"), Text(row["model"] or "–"), *cells)
+        table.add_row(str(row["rank"] or "–"), Text(model), frameworks.get(model, "–"), *cells)
     return table
+
+
+def _natural_width(console: Console, table: Table) -> int:
+    """Return how wide a table is when nothing of it is cut."""
+    return console.measure(table, options=console.options.update(width=10_000)).maximum
 
 
 def _heading(column: dict[str, Any]) -> Text:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from argus_core import Reporter
     from argus_integrations.demo.series import Series
+    from argus_integrations.demo.server import DemoServer
 
 __all__ = ["PROJECT", "demo"]
 
@@ -49,6 +50,15 @@ class Framework:
     epochs: int
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is trained: every model on each of `datasets`, `seeds` times, for `epochs` or its own count."""
+
+    datasets: list[str]
+    seeds: int
+    epochs: int | None
+
+
 @click.command()
 @click.option(
     "--serve/--no-serve", "keeps_serving", default=True, help="Keep serving until Ctrl-C (default)."
@@ -73,66 +83,50 @@ def demo(
     _check_installed()
     from rich.console import Console
 
+    from argus_integrations.demo import board
     from argus_integrations.demo.series import DATASETS
+    from argus_integrations.demo.server import serve
 
     chosen = [name.strip() for name in datasets.split(",") if name.strip()]
     if unknown := [name for name in chosen if name not in DATASETS]:
         raise click.UsageError(f"no such data set: {', '.join(unknown)}; there are {', '.join(DATASETS)}")
     if database is not None and database.exists():
         raise click.UsageError(f"{database} exists; the demo wants a fresh file")
-    console = Console()
+    console, plan = Console(), Plan(chosen, seeds, epochs)
     try:
         with ExitStack() as stack:
             stack.enter_context(_terminable())
-            _run(stack, console, keeps_serving, port, database, seeds, chosen, epochs)
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="argus-demo-")))
+            server = stack.enter_context(serve(database or directory / "demo.sqlite3", PROJECT, port=port))
+            _say_url(console, "Server on a fresh SQLite file:", server.url)
+            _say_url(console, "Watch it fill:", server.sign_in_url)
+            frameworks = _train_all(console, server, directory, plan)
+            console.print()
+            board.show(console, server, PROJECT, chosen, frameworks)
+            console.print(_LEGEND)
+            if keeps_serving:
+                _say_url(console, "\nThe whole board:", f"{server.url}/p/{PROJECT}/leaderboard")
+                _say_url(console, "Sign in once:", server.new_sign_in_url())
+                console.print("Serving until Ctrl-C.")
+                threading.Event().wait()
     except KeyboardInterrupt:
         console.print("\nStopped.")
     except RuntimeError as error:
         raise click.ClickException(str(error)) from None
 
 
-def _run(
-    stack: ExitStack,
-    console: Console,
-    keeps_serving: bool,
-    port: int,
-    database: Path | None,
-    seeds: int,
-    datasets: list[str],
-    epochs: int | None,
-) -> None:
-    from argus_integrations.demo import board
-    from argus_integrations.demo.server import serve
-
-    directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="argus-demo-")))
-    server = stack.enter_context(serve(database or directory / "demo.sqlite3", PROJECT, port=port))
-    console.print(
-        f"Server: {server.url} (SQLite, fresh)\nWatch it fill: {server.sign_in_url}\n", highlight=False
-    )
-    _train_all(console, server.url, server.token, directory, seeds, datasets, epochs)
-    console.print()
-    board.show(console, server, PROJECT, datasets)
-    console.print(
-        "Mean ± std over seeds on the held-out tail; bold is best, underlined second. "
-        "MSE, MAE and RMSE are in training standard deviations.\n"
-    )
-    if not keeps_serving:
-        return
-    console.print(f"The whole board: {server.url}/p/{PROJECT}/leaderboard", highlight=False)
-    console.print(f"Sign in once:    {server.sign_in_url}", highlight=False)
-    console.print("Serving until Ctrl-C.")
-    threading.Event().wait()
+_LEGEND = (
+    "Mean ± std over seeds on the held-out tail; bold is best, underlined second. "
+    "MSE, MAE and RMSE are in standard deviations of the training part."
+)
 
 
-def _train_all(
-    console: Console,
-    url: str,
-    token: str,
-    directory: Path,
-    seeds: int,
-    datasets: list[str],
-    epochs: int | None,
-) -> None:
+def _say_url(console: Console, what: str, url: str) -> None:
+    console.print(what, url, highlight=False, soft_wrap=True)
+
+
+def _train_all(console: Console, server: DemoServer, directory: Path, plan: Plan) -> dict[str, str]:
+    """Train every (model, dataset, seed), and return what trained each model."""
     from argus_core import Reporter
     from argus_integrations.demo import baseline
     from argus_integrations.demo.progress import Progress
@@ -140,26 +134,27 @@ def _train_all(
 
     with _quiet(), _journal_in(directory), console.status("Importing Lightning, Transformers and Keras"):
         frameworks = _frameworks()
-    jobs = [(f, m, d, s) for d in datasets for f in frameworks for m in f.models for s in range(seeds)]
-    n_total = len(jobs) + len(datasets)
+    seeds = range(plan.seeds)
+    jobs = [(f, m, d, s) for d in plan.datasets for f in frameworks for m in f.models for s in seeds]
+    n_total = len(jobs) + len(plan.datasets)
+    where = {"url": server.url, "token": server.token}
     with (
         _quiet(),
         _journal_in(directory),
         Progress(console, n_total) as progress,
-        Reporter(
-            "demo", project=PROJECT, n_total=n_total, url=url, token=token, command="argus demo"
-        ) as reporter,
+        Reporter("demo", project=PROJECT, n_total=n_total, command="argus demo", **where) as reporter,
     ):
-        for dataset in datasets:
+        for dataset in plan.datasets:
             progress.says(f"{baseline.NAME} on {dataset}")
             baseline.run(load(dataset), reporter)
         for framework, model, dataset, seed in jobs:
-            count = epochs or framework.epochs
-            progress.says(f"{framework.name}: {model} on {dataset}, seed {seed}", epochs=count)
-            framework.train(model, load(dataset), seed, count, reporter)
-        progress.says("waiting for the server to have everything")
+            epochs = plan.epochs or framework.epochs
+            progress.says(f"{framework.name}: {model} on {dataset}, seed {seed}", epochs=epochs)
+            framework.train(model, load(dataset), seed, epochs, reporter)
+        progress.says("all trained")
         if not reporter.flush(30):
-            raise RuntimeError(f"the server at {url} did not take every event")
+            raise RuntimeError(f"the server at {server.url} did not take every event")
+    return {model: framework.name for framework in frameworks for model in framework.models}
 
 
 def _frameworks() -> list[Framework]:

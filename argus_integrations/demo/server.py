@@ -24,7 +24,7 @@ class DemoServer:
 
     Attributes:
         url: its root.
-        sign_in_url: the link that signs a browser in, once.
+        sign_in_url: a link that signs a browser in, once.
         token: for reporting to the demo's project.
         reader: for reading its leaderboard.
     """
@@ -33,6 +33,11 @@ class DemoServer:
     sign_in_url: str
     token: str
     reader: str
+    _database: Path
+
+    def new_sign_in_url(self) -> str:
+        """Return another one-time link; the first may have been used while the demo trained."""
+        return _argus("token", "link", "--database", str(self._database), "--url", self.url)
 
 
 @contextmanager
@@ -59,24 +64,27 @@ def serve(database: Path, project: str, *, port: int) -> Iterator[DemoServer]:
             if not line:
                 raise RuntimeError(f"the server did not start:\n{log.read_text()[-2000:]}")
             ready = json.loads(line)
-            yield DemoServer(ready["url"].rstrip("/"), ready["sign_in_url"], token, reader)
+            yield DemoServer(ready["url"].rstrip("/"), ready["sign_in_url"], token, reader, database)
         finally:
             _stop(process)
 
 
 def _make_token(database: Path, project: str, scope: str) -> str:
+    where = ("--database", str(database), "--project", project)
+    return _argus("token", "create", "--quiet", "--scope", scope, "--name", f"demo {scope}", *where)
+
+
+def _argus(*arguments: str) -> str:
+    """Run an `argus` command, as a user would, and return what it prints.
+
+    Raises:
+        RuntimeError: it failed; the message ends with what it said.
+    """
     result = subprocess.run(  # noqa: S603 - our own command line
-        [
-            *(*_ARGUS, "token", "create", "--quiet", "--name", f"demo {scope}"),
-            *("--database", str(database), "--scope", scope, "--project", project),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=_environment(),
+        [*_ARGUS, *arguments], capture_output=True, text=True, check=False, env=_environment()
     )
     if result.returncode:
-        raise RuntimeError(f"no token could be made:\n{result.stderr[-2000:]}")
+        raise RuntimeError(f"`argus {' '.join(arguments[:2])}` failed:\n{result.stderr[-2000:]}")
     return result.stdout.strip()
 
 

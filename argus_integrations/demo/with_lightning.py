@@ -74,8 +74,10 @@ class Forecaster(lightning.LightningModule):
         self.log("val_loss", nn.functional.mse_loss(self(batch[0]), batch[1]))
 
     def test_step(self, batch: list[Tensor], batch_idx: int) -> None:
-        """Keep the forecast."""
-        self.forecasts.append(self(batch[0]))
+        """Keep the forecast, and log the loss as the other frameworks do."""
+        forecast = self(batch[0])
+        self.forecasts.append(forecast)
+        self.log("test_loss", nn.functional.mse_loss(forecast, batch[1]))
 
     def on_test_epoch_end(self) -> None:
         """Log what the whole test tail gives."""
