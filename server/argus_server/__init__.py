@@ -1,0 +1,1 @@
+"""The server: takes events, stores them once, ranks what they say."""

@@ -1,0 +1,123 @@
+"""The application: routes, guards, and what holds for every answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio.to_thread
+from litestar import Litestar, Request, Response, Router, get
+from litestar.config.compression import CompressionConfig
+from litestar.datastructures import MutableScopeHeaders, State
+from litestar.exceptions import NotFoundException
+from litestar.middleware import DefineMiddleware
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import Message, Scope
+
+from argus_server.auth import Authentication, public
+from argus_server.ingest import INGEST_ROUTES
+from argus_server.pages.handlers import PAGE_ROUTES
+from argus_server.pages.problems import EXCEPTION_HANDLERS
+from argus_server.pages.render import StaticFile, make_environment, static_files
+from argus_server.pages.sign_in import SIGN_IN_ROUTES
+from argus_server.settings import Settings
+from argus_server.storage.store import SqlStore, open_store
+from argus_server.storage.writer import GroupWriter
+from argus_server.threads import in_thread
+from argus_server.urls import RawPathLitestar
+
+__all__ = ["create_app"]
+
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+@get("/healthz", guards=[public])
+@in_thread
+def healthz(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """Say that the server answers and its database does."""
+    store: SqlStore = request.app.state.store
+    store.queries.check()
+    return {"status": "ok"}
+
+
+@get("/static/{name:str}", guards=[public])
+async def static_file(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Return a file whose name carries its hash; browsers may keep it for ever."""
+    name = request.path_params["name"]
+    file: StaticFile | None = request.app.state.static.get(name)
+    if file is None:
+        raise NotFoundException(detail=f"no static file {name!r}")
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return Response(file.content, media_type=file.media_type, headers=headers)
+
+
+async def _add_headers(message: Message, _scope: Scope) -> None:
+    """Give every answer, the errors too, the headers that keep browsers honest."""
+    if message["type"] != "http.response.start":
+        return
+    headers = MutableScopeHeaders.from_message(message)
+    for name, value in _SECURITY_HEADERS.items():
+        headers.setdefault(name, value)
+    is_page = headers.get("content-type", "").startswith("text/html")
+    headers.setdefault("Cache-Control", "private, no-cache" if is_page else "no-store")
+    if "immutable" not in headers["Cache-Control"]:
+        headers["Vary"] = "Accept, Accept-Encoding, Authorization, Cookie"
+
+
+def create_app(settings: Settings) -> Litestar:
+    """Return the application. It opens its database, and migrates it, when it starts up."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        store = await anyio.to_thread.run_sync(open_store, settings.database)
+        limits = settings.limits
+        writer = GroupWriter(
+            store, waiting_requests=limits.waiting_requests, waiting_bytes=limits.waiting_bytes
+        )
+        writer.start()
+        app.state.store, app.state.writer = store, writer
+        try:
+            yield
+        finally:
+            await anyio.to_thread.run_sync(writer.close)
+            await anyio.to_thread.run_sync(store.close)
+
+    files = static_files()
+    state = State(
+        {
+            "settings": settings,
+            "templates": make_environment(files),
+            "static": {file.name: file for file in files.values()},
+        }
+    )
+    return RawPathLitestar(
+        route_handlers=[*INGEST_ROUTES, *PAGE_ROUTES, *SIGN_IN_ROUTES, healthz, static_file],
+        lifespan=[lifespan],
+        state=state,
+        middleware=[DefineMiddleware(Authentication, exclude=["^/static/", "^/healthz$"])],
+        exception_handlers=EXCEPTION_HANDLERS,  # type: ignore[arg-type]
+        before_send=[_add_headers],
+        compression_config=CompressionConfig(backend="gzip", minimum_size=1000, gzip_compress_level=5),
+        request_max_body_size=settings.limits.body_bytes,
+        logging_config=None,
+        openapi_config=OpenAPIConfig(
+            title="Argus",
+            version="1.1",
+            path="/schema",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            openapi_router=Router(path="/schema", route_handlers=[], guards=[public]),
+        ),
+    )

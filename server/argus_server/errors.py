@@ -1,0 +1,59 @@
+"""Everything that the server raises on purpose.
+
+::
+
+    ServerError
+    ├── BadView            a URL asks for a view that does not exist
+    ├── UnknownProject     no event has named this project
+    ├── UnknownJob         no event has named this job
+    ├── StoreError         the database refused; nothing was stored
+    └── WriterBusy         too many requests wait for the writer; try again later
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["BadView", "ServerError", "StoreError", "UnknownJob", "UnknownProject", "WriterBusy"]
+
+
+class ServerError(Exception):
+    """The root of the tree."""
+
+
+class BadView(ServerError):
+    """A URL asks for a view that does not exist; the message names the parameter and its value."""
+
+
+class UnknownProject(ServerError):
+    """No event has named this project.
+
+    Attributes:
+        project: the name that was asked for.
+        known: the names of all projects there are.
+    """
+
+    def __init__(self, project: str, known: Sequence[str] = ()) -> None:
+        super().__init__(f"no event has named a project {project!r}")
+        self.project = project
+        self.known = known
+
+
+class UnknownJob(ServerError):
+    """No event has named this job of this batch."""
+
+
+class StoreError(ServerError):
+    """The database refused; nothing was stored."""
+
+
+class WriterBusy(ServerError):
+    """Too many requests wait for the writer.
+
+    Attributes:
+        retry_after_s: when to try again, in seconds.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,1 @@
+"""Exports: renderings of a `RankedTable` that are no page."""

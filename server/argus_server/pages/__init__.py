@@ -1,0 +1,1 @@
+"""The pages: the only part of Argus that knows HTML."""

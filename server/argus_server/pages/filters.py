@@ -1,0 +1,51 @@
+"""How templates write times, lengths and names."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from markupsafe import Markup, escape
+
+from argus_server.exports.text import iso_time
+from argus_server.ranking.values import raw_text
+
+__all__ = ["ago", "breakable", "duration", "iso_time", "plural", "raw_text", "when"]
+
+_AFTER = re.compile(r"(?<=[_/.:@-])(?=\w)")
+
+
+def ago(moment_us: int | None) -> str:
+    """Return how long ago a moment was: "12 s ago"."""
+    if moment_us is None:
+        return "never"
+    seconds = time.time() - moment_us / 1e6
+    return f"{duration(seconds)} ago" if seconds >= 1 else "just now"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a length of time in its largest sensible unit."""
+    if seconds is None:
+        return ""
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    for limit, size, unit in ((7200, 60, "min"), (48 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86400:.0f} days"
+
+
+def when(moment_us: int | None) -> str:
+    """Return a moment for people, in UTC."""
+    return iso_time(moment_us)[:16].replace("T", " ") + " UTC" if moment_us is not None else "—"
+
+
+def plural(count: int, word: str) -> str:
+    """Return "1 job", "2 jobs"."""
+    many = word[:-1] + "ies" if word.endswith("y") else word + "es" if word.endswith("ch") else word + "s"
+    return f"{count:,} {word if count == 1 else many}"
+
+
+def breakable(text: str) -> Markup:
+    """Return a long name that may break after its punctuation."""
+    return Markup("<wbr>").join(escape(part) for part in _AFTER.split(text))

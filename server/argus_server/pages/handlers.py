@@ -1,0 +1,261 @@
+"""The routes that show pages and their exports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import Request, Response, get
+
+from argus_core.conventions import CONVENTIONS
+from argus_server.auth import require
+from argus_server.errors import BadView
+from argus_server.exports.leaderboard import (
+    leaderboard_csv,
+    leaderboard_json,
+    leaderboard_markdown,
+)
+from argus_server.exports.text import iso_time
+from argus_server.pages.charts import loss_chart
+from argus_server.pages.render import Page, render
+from argus_server.ranking.leader import Leader, leader
+from argus_server.ranking.rank import rank
+from argus_server.ranking.table import RankedTable
+from argus_server.ranking.view import View
+from argus_server.storage.credentials import Grant
+from argus_server.storage.queries import STATUSES, JobFilter, JobList, LeaderboardData, Queries
+from argus_server.threads import in_thread
+from argus_server.urls import path_to, read_segment
+
+__all__ = ["PAGE_ROUTES"]
+
+AnyRequest = Request[Any, Grant, Any]
+READ = [require("read")]
+
+
+def _queries(request: AnyRequest) -> Queries:
+    queries: Queries = request.app.state.store.queries
+    return queries
+
+
+def _name(request: AnyRequest, parameter: str) -> str:
+    """Return a name from the path."""
+    return read_segment(request.path_params[parameter])
+
+
+# --- projects ---------------------------------------------------------------------------------
+
+
+@get("/", guards=READ)
+@in_thread
+def projects_page(request: AnyRequest) -> Response[str]:
+    """Show every project that the caller may see."""
+    projects = [item for item in _queries(request).projects() if request.user.covers(item.name)]
+    leaders = {item.name: _leader(_queries(request).leaderboard(item.name), View()) for item in projects}
+    return render(
+        request,
+        Page("projects.html", {"projects": projects, "leaders": leaders, "server_url": _server_url(request)}),
+    )
+
+
+@get("/api/projects", guards=READ)
+@in_thread
+def projects_json(request: AnyRequest) -> dict[str, Any]:
+    """List every project that the caller may see."""
+    return {
+        "projects": [
+            {
+                "project": item.name,
+                "jobs": item.jobs,
+                "n_batches": item.n_batches,
+                "last_event_at": iso_time(item.last_event_us) or None,
+                "leaderboard": path_to("p", item.name, "leaderboard"),
+            }
+            for item in _queries(request).projects()
+            if request.user.covers(item.name)
+        ]
+    }
+
+
+# --- the leaderboard --------------------------------------------------------------------------
+
+
+def _view(request: AnyRequest) -> View:
+    return View.parse(request.query_params.multi_items())
+
+
+def _table(request: AnyRequest) -> RankedTable:
+    data = _queries(request).leaderboard(_name(request, "project"))
+    return _rank(data, _view(request))
+
+
+def _rank(data: LeaderboardData, view: View, page_rows: int | None = None) -> RankedTable:
+    return rank(view, data.jobs, data.keys, project=data.project, primary=data.primary, page_rows=page_rows)
+
+
+def _leader(data: LeaderboardData, view: View) -> Leader | None:
+    metric = "" if view.sort in ("model", "dataset", "seed") else view.sort
+    return leader(
+        _rank(
+            data,
+            View("cell", metric, model=view.model, dataset=view.dataset, batch=view.batch, seed=view.seed),
+        )
+    )
+
+
+@get(["/p/{project:str}/leaderboard", "/p/{project:str}"], guards=READ)
+@in_thread
+def leaderboard_page(request: AnyRequest) -> Response[str]:
+    """Show the leaderboard."""
+    name, view, rows = _name(request, "project"), _view(request), request.app.state.settings.page_rows
+    data = _queries(request).leaderboard(name)
+    table = _rank(data, view, rows)
+    pages = max(1, -(-table.total // rows))
+    if view.page > pages:
+        raise BadView(f"page={view.page} is not a page; the last one is {pages}")
+    jobs = _queries(request).jobs(name, JobFilter(page_rows=1))
+    context = {
+        "project": name,
+        "current": "leaderboard",
+        "table": table,
+        "asked": view,
+        "pages": pages,
+        "first_row": (view.page - 1) * rows,
+        "leader": _leader(data, view),
+        "job_counts": jobs.counts,
+        "server_url": _server_url(request),
+        "exports": [
+            (label, _export_path(name, view, ending))
+            for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"))
+        ],
+    }
+    return render(request, Page("leaderboard.html", context))
+
+
+def _export_path(project: str, view: View, ending: str) -> str:
+    return path_to("p", project, f"leaderboard.{ending}", query=view.query(page=1))
+
+
+@get("/p/{project:str}/leaderboard.csv", guards=READ)
+@in_thread
+def leaderboard_as_csv(request: AnyRequest) -> Response[str]:
+    """Return every row of the view as CSV, raw values."""
+    return Response(leaderboard_csv(_table(request)), media_type="text/csv; charset=utf-8")
+
+
+@get(
+    ["/p/{project:str}/leaderboard.json", "/api/projects/{project:str}/leaderboard"],
+    guards=READ,
+)
+@in_thread
+def leaderboard_as_json(request: AnyRequest) -> Response[bytes]:
+    """Return every row of the view as JSON: raw values and what the page shows."""
+    return Response(leaderboard_json(_table(request)), media_type="application/json")
+
+
+@get("/p/{project:str}/leaderboard.md", guards=READ)
+@in_thread
+def leaderboard_as_markdown(request: AnyRequest) -> Response[str]:
+    """Return every row of the view as a Markdown table."""
+    text = leaderboard_markdown(_table(request))
+    return Response(text, media_type="text/markdown; charset=utf-8")
+
+
+# --- jobs -------------------------------------------------------------------------------------
+
+
+def _job_list(request: AnyRequest, name: str, page_rows: int | None) -> tuple[View, JobList]:
+    view = _view(request)
+    if unknown := [status for status in view.status if status not in STATUSES]:
+        raise BadView(f"status={unknown[0]} is not a status; there are {', '.join(STATUSES)}")
+    wanted = JobFilter(view.status, view.model, view.dataset, view.batch, view.seed, view.page, page_rows)
+    return view, _queries(request).jobs(name, wanted)
+
+
+@get("/p/{project:str}/jobs", guards=READ)
+@in_thread
+def jobs_page(request: AnyRequest) -> Response[str]:
+    """Show the jobs, latest first."""
+    name, rows = _name(request, "project"), request.app.state.settings.page_rows
+    view, jobs = _job_list(request, name, rows)
+    context = {
+        "project": name,
+        "current": "jobs",
+        "asked": view,
+        "jobs": jobs,
+        "pages": max(1, -(-jobs.total // rows)),
+        "server_url": _server_url(request),
+    }
+    return render(request, Page("jobs.html", context))
+
+
+@get("/api/projects/{project:str}/jobs", guards=READ)
+@in_thread
+def jobs_json(request: AnyRequest) -> dict[str, Any]:
+    """List one page of jobs, latest first."""
+    name = _name(request, "project")
+    view, jobs = _job_list(request, name, request.app.state.settings.page_rows)
+    return {
+        "project": name,
+        "page": view.page,
+        "total": jobs.total,
+        "job_counts": jobs.counts,
+        "jobs": [
+            {
+                "batch_id": job.batch_id,
+                "job_id": job.job_id,
+                "status": job.status,
+                "model": job.model,
+                "dataset": job.dataset,
+                "seed": job.seed,
+                "epoch": job.epoch,
+                "epochs_total": job.epochs_total,
+                "elapsed_s": job.elapsed_s,
+                "reason": job.reason,
+                "fast_dev_run": job.fast_dev_run,
+                "started_at": iso_time(job.started_us) or None,
+                "ended_at": iso_time(job.ended_us) or None,
+                "last_event_at": iso_time(job.last_event_us),
+            }
+            for job in jobs.jobs
+        ],
+    }
+
+
+@get("/p/{project:str}/jobs/{batch_id:str}/{job_id:str}", guards=READ)
+@in_thread
+def job_page(request: AnyRequest) -> Response[str]:
+    """Show one job."""
+    name = _name(request, "project")
+    job = _queries(request).job(name, _name(request, "batch_id"), _name(request, "job_id"))
+    context = {
+        "project": name,
+        "current": "jobs",
+        "job": job,
+        "chart": loss_chart(job.epochs),
+        "metrics": _in_order(job.metrics),
+        "conventions": CONVENTIONS,
+    }
+    return render(request, Page("job.html", context))
+
+
+def _in_order(metrics: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    places = {key: place for place, key in enumerate(CONVENTIONS)}
+    return sorted(metrics.items(), key=lambda item: (places.get(item[0], len(places)), item[0]))
+
+
+def _server_url(request: AnyRequest) -> str:
+    return str(request.base_url).rstrip("/")
+
+
+PAGE_ROUTES = [
+    projects_page,
+    projects_json,
+    leaderboard_page,
+    leaderboard_as_csv,
+    leaderboard_as_json,
+    leaderboard_as_markdown,
+    jobs_page,
+    jobs_json,
+    job_page,
+]

@@ -1,0 +1,119 @@
+"""Which jobs count, and what several of them are together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from argus_core.events import number_or_none
+from argus_server.ranking.table import DoneJob
+from argus_server.ranking.values import finite
+from argus_server.ranking.view import View
+
+__all__ = ["Entry", "Measure", "cell_entries", "job_entries", "keep", "superseded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One metric of one entry, before anything is written out. See `table.Cell`."""
+
+    raw: Any = None
+    number: float | None = None
+    std: float | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row before it is ranked: one job, or the jobs of one cell."""
+
+    jobs: Sequence[DoneJob]
+    measures: dict[str, Measure] = field(default_factory=dict)
+    superseded_by: tuple[str, str] | None = None
+
+    @property
+    def first(self) -> DoneJob:
+        """The job that names the entry's model and dataset."""
+        return self.jobs[0]
+
+
+def superseded(jobs: Iterable[DoneJob]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return which job is replaced by which: same model, dataset and seed, finished later.
+
+    Jobs without a seed, or without a model, are replicates of their own.
+    """
+    groups: dict[tuple[str | None, ...], list[DoneJob]] = defaultdict(list)
+    for job in jobs:
+        if job.seed is not None and job.model is not None:
+            groups[job.model, job.dataset, job.seed].append(job)
+    replaced = {}
+    for group in groups.values():
+        last = max(group, key=lambda job: (job.finished_us, job.batch_id, job.job_id))
+        for job in group:
+            if job is not last:
+                replaced[job.batch_id, job.job_id] = last.batch_id, last.job_id
+    return replaced
+
+
+def keep(jobs: Iterable[DoneJob], view: View) -> list[DoneJob]:
+    """Return the jobs that pass the view's filters."""
+    return [
+        job
+        for job in jobs
+        if (not view.model or (job.model or "") in view.model)
+        and (not view.dataset or (job.dataset or "") in view.dataset)
+        and (not view.batch or job.batch_id in view.batch)
+        and (not view.seed or (job.seed or "") in view.seed)
+    ]
+
+
+def job_entries(jobs: Iterable[DoneJob], replaced: dict[tuple[str, str], tuple[str, str]]) -> list[Entry]:
+    """Return one entry for each job."""
+    return [
+        Entry(
+            jobs=(job,),
+            measures={key: Measure(raw, finite(raw)) for key, raw in job.metrics.items()},
+            superseded_by=replaced.get((job.batch_id, job.job_id)),
+        )
+        for job in jobs
+    ]
+
+
+def cell_entries(jobs: Iterable[DoneJob], replaced: dict[tuple[str, str], tuple[str, str]]) -> list[Entry]:
+    """Return one entry for each (model, dataset), of the jobs that count."""
+    cells: dict[tuple[str, str], list[DoneJob]] = defaultdict(list)
+    for job in sorted(jobs, key=lambda job: job.order):
+        if (job.batch_id, job.job_id) not in replaced:
+            cells[job.model or "", job.dataset or ""].append(job)
+    return [Entry(jobs=group, measures=_measures(group)) for group in cells.values()]
+
+
+def _measures(jobs: Sequence[DoneJob]) -> dict[str, Measure]:
+    values: dict[str, list[Any]] = defaultdict(list)
+    for job in jobs:
+        for key, raw in job.metrics.items():
+            values[key].append(raw)
+    return {key: _measure(raws) for key, raws in values.items()}
+
+
+def _measure(raws: Sequence[Any]) -> Measure:
+    """Return mean and standard deviation of one metric over jobs.
+
+    One diverged job makes the whole cell diverged: a mean over the seeds that went well would
+    rank a model by its luck. Text that all jobs agree on is shown, other text is not.
+    """
+    numbers = [number for raw in raws if (number := finite(raw)) is not None]
+    if len(numbers) == len(raws):
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = float(np.mean(numbers))
+            std = float(np.std(numbers, ddof=1)) if len(numbers) > 1 else None
+        rankable = finite(mean)
+        return Measure(mean if rankable is not None else "NaN", rankable, std, len(numbers))
+    if any(number_or_none(raw) is not None for raw in raws):
+        return Measure("NaN", None, None, len(numbers))
+    same = all(raw == raws[0] for raw in raws)
+    return Measure(raws[0] if same else "(several)", None, None, 0)

@@ -1,0 +1,102 @@
+"""Numbers as people read them: one unit and one number of decimals for a column."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from argus_core.events import number_or_none
+from argus_server.ranking.values import raw_text
+
+__all__ = ["Style", "choose_style", "choose_unit"]
+
+_TIME_UNITS = ((1e-3, "µs", 1e6), (1.0, "ms", 1e3), (120.0, "s", 1.0), (7200.0, "min", 1 / 60))
+_MAX_DECIMALS = 6
+_MAX_FIXED = 1e9
+
+
+def choose_unit(raw_unit: str, numbers: Sequence[float]) -> tuple[str, float]:
+    """Return the unit of a whole column and what its raw values are multiplied by."""
+    middle = median(abs(number) for number in numbers) if numbers else 0.0
+    if raw_unit == "s" and middle > 0:
+        return next(((unit, scale) for limit, unit, scale in _TIME_UNITS if middle < limit), ("h", 1 / 3600))
+    if raw_unit == "MB" and middle >= 1024:
+        return "GB", 1 / 1024
+    return ("" if raw_unit == "count" else raw_unit), 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How the numbers of one column are written. `decimals` None means powers of ten."""
+
+    scale: float = 1.0
+    decimals: int | None = 0
+
+    def number(self, value: float) -> str:
+        """Return a finite raw number as the table shows it."""
+        scaled = value * self.scale
+        if self.decimals is None:
+            return f"{scaled:.2e}"
+        if abs(scaled) >= _MAX_FIXED:
+            return f"{scaled:.3e}"
+        text = f"{scaled:,.{self.decimals}f}"
+        if scaled and not text.strip("-0.,"):  # it would read as zero, and is not
+            return f"{scaled:.1e}"
+        return text.replace("-", "−") if text.strip("-0.,") else text.lstrip("-")
+
+    def spread(self, std: float) -> str:
+        """Return a standard deviation beside its mean; the noise of floating point reads as zero."""
+        scaled = std * self.scale
+        if self.decimals is None:
+            return f"{scaled:.1e}"
+        return f"{scaled:.3e}" if scaled >= _MAX_FIXED else f"{scaled:,.{self.decimals}f}"
+
+    def value(self, raw: Any) -> str:
+        """Return any value as the table shows it."""
+        number = number_or_none(raw)
+        if number is None:
+            return raw_text(raw)
+        if math.isnan(number):
+            return "NaN"
+        if math.isinf(number) and (isinstance(raw, (str, float))):
+            return "∞" if number > 0 else "−∞"
+        return self.number(number)
+
+
+def choose_style(
+    numbers: Sequence[float], stds: Sequence[float], contests: Sequence[tuple[float, float]], scale: float
+) -> Style:
+    """Return how a column is written.
+
+    With spreads, the typical one shows two significant digits; without, the typical value shows
+    three. The best and the second best of every contest then differ in what is shown, up to six decimals.
+
+    Args:
+        numbers: the finite raw values of the column.
+        stds: the finite standard deviations, empty if there are none.
+        contests: (best, second) where they differ.
+        scale: what raw values are multiplied by.
+    """
+    scaled = [abs(number) * scale for number in numbers if number]
+    if not scaled:
+        return Style(scale, 0)
+    typical = median(scaled)
+    if all(number.is_integer() and number < 1e15 for number in scaled) and not any(stds):
+        return Style(scale, 0)
+    spreads = [std * scale for std in stds if std > 0]
+    decimals = _digits(median(spreads), 2) if spreads else _digits(typical, 3)
+    if decimals > _MAX_DECIMALS and typical < 10**-_MAX_DECIMALS * 100:
+        return Style(scale, None)
+    decimals = min(decimals, _MAX_DECIMALS)
+    for best, second in contests:
+        while decimals < _MAX_DECIMALS and f"{best * scale:.{decimals}f}" == f"{second * scale:.{decimals}f}":
+            decimals += 1
+    return Style(scale, decimals)
+
+
+def _digits(number: float, significant: int) -> int:
+    """Return how many decimals show `significant` digits of a positive number."""
+    return max(0, significant - 1 - math.floor(math.log10(number)))

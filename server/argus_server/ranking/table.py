@@ -1,0 +1,150 @@
+"""The ranked table as data: what goes in, and what every rendering is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from argus_core.conventions import Direction, Role
+from argus_server.ranking.view import View
+
+__all__ = ["Cell", "Column", "DoneJob", "MetricKey", "RankedTable", "Row"]
+
+
+@dataclass(frozen=True, slots=True)
+class DoneJob:
+    """A job in status done, as the ranking sees it. `metrics` is flat and as sent."""
+
+    batch_id: str
+    job_id: str
+    model: str | None
+    dataset: str | None
+    seed: str | None
+    metrics: Mapping[str, Any]
+    finished_us: int
+    fast_dev_run: bool = False
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """A place of its own among all jobs, whichever way they came."""
+        return (self.model or "", self.dataset or "", *_natural(self.seed), self.batch_id, self.job_id)
+
+
+def _natural(seed: str | None) -> tuple[str, str]:
+    """Put seed 2 before seed 10."""
+    text = seed or ""
+    return (text.rjust(20, "0") if text.isdecimal() else "~", text)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricKey:
+    """A metric name that some job of the project has reported, in `count` events."""
+
+    key: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    Attributes:
+        key: the metric's name, or `model`, `dataset`, `seed`, `n`.
+        id: as `key`, but unlike every other column's: what `sort=` and the CSV header say.
+        label: the header's text, without unit.
+        unit: the unit of the displayed numbers (`ms`); raw values are in `raw_unit` (`s`).
+        scale: displayed = raw × scale.
+    """
+
+    key: str
+    id: str
+    label: str
+    kind: Literal["identity", "metric"]
+    unit: str = ""
+    raw_unit: str = ""
+    scale: float = 1.0
+    direction: Direction = "unknown"
+    role: Role = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One value of one row, or the mean of several.
+
+    Attributes:
+        raw: the value as sent; for a mean, the mean. None if the job has no such metric.
+        display: the text of the table, in the column's unit.
+        number: the number that ranks; None if the value is only shown.
+        std: standard deviation over the seeds (n − 1), None for fewer than two.
+        n: how many finite values the mean is of; None for a single job's value.
+        spread: the text beside the mean: `± 0.002`, or `n=1`.
+        mark: `best`, `second` or nothing, within the row's dataset.
+    """
+
+    raw: Any = None
+    display: str = ""
+    number: float | None = None
+    std: float | None = None
+    n: int | None = None
+    spread: str = ""
+    mark: Literal["", "best", "second"] = ""
+
+    @property
+    def present(self) -> bool:
+        """Whether the job reported this metric at all."""
+        return self.raw is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One job, or one cell (model × dataset).
+
+    Attributes:
+        rank: place among the rows of the same dataset, ties sharing it; None if it does not rank.
+        superseded_by: the (batch_id, job_id) of the later job with the same model, dataset and seed.
+        n: how many jobs the row stands for.
+    """
+
+    rank: int | None
+    model: str | None
+    dataset: str | None
+    seed: str | None
+    cells: Mapping[str, Cell]
+    batch_id: str | None = None
+    job_id: str | None = None
+    finished_us: int | None = None
+    superseded_by: tuple[str, str] | None = None
+    n: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RankedTable:
+    """What every rendering is made from: one page of rows, the columns of all.
+
+    Attributes:
+        ranked_by: key of the metric that `rank` and the default order come from; None without metrics.
+        notes: sentences that a reader needs to read the table right.
+        total: rows on all pages.
+        datasets, models: what can be filtered for, in the whole project.
+    """
+
+    project: str
+    view: View
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    total: int
+    ranked_by: str | None
+    notes: Sequence[str] = field(default_factory=tuple)
+    models: Sequence[str] = field(default_factory=tuple)
+    datasets: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def metric_columns(self) -> list[Column]:
+        """The columns that are metrics, in order."""
+        return [column for column in self.columns if column.kind == "metric"]
+
+    @property
+    def sorted_column(self) -> Column | None:
+        """The column by which the rows stand."""
+        return next((column for column in self.columns if column.id == self.view.sort), None)

@@ -1,0 +1,46 @@
+"""What a metric value is: a number that ranks, or something that is only shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from argus_core.events import number_or_none
+
+__all__ = ["finite", "flatten", "raw_text"]
+
+
+def flatten(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics with nested objects spelt out, `{"a": {"b": 1}}` as `{"a.b": 1}`.
+
+    A key that was sent literally wins over one that comes of nesting. Nulls are no values.
+    """
+    flat: dict[str, Any] = {}
+    stack: list[tuple[str, Any]] = [(key, value) for key, value in reversed(list(metrics.items()))]
+    while stack:
+        key, value = stack.pop()
+        if isinstance(value, Mapping):
+            stack += [(f"{key}.{inner}", item) for inner, item in reversed(list(value.items()))]
+        elif value is not None and (key in metrics or key not in flat):
+            flat[key] = value
+    return flat
+
+
+def finite(value: Any) -> float | None:
+    """Return the number that can be ranked, None for NaN, infinities, booleans, text and lists."""
+    number = number_or_none(value)
+    return number if number is not None and math.isfinite(number) else None
+
+
+def raw_text(value: Any) -> str:
+    """Return a value as CSV and `data-value` carry it: numbers at round-trip precision."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, str):
+        return value
+    return "[" + ", ".join(raw_text(item) for item in value) + "]" if isinstance(value, list) else str(value)

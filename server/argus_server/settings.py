@@ -1,0 +1,57 @@
+"""The server's settings: read once, frozen, passed to whoever needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import platformdirs
+
+__all__ = ["Limits", "Settings", "default_database"]
+
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may ask of the server.
+
+    Attributes:
+        body_bytes: a request body as it comes over the wire, compressed or not.
+        expanded_bytes: the same body after gzip.
+        depth: how deeply `data` may be nested.
+        key_length: characters in a key of `metrics`.
+        metrics: keys in the `metrics` of one job, nested ones counted.
+        waiting_requests: requests that wait for the writer before others are told to come back.
+        waiting_bytes: the expanded size of those requests together.
+    """
+
+    body_bytes: int = 16 * _MIB
+    expanded_bytes: int = 64 * _MIB
+    depth: int = 32
+    key_length: int = 256
+    metrics: int = 2000
+    waiting_requests: int = 1024
+    waiting_bytes: int = 128 * _MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the server keeps its data, where it listens, and what it puts up with.
+
+    Attributes:
+        database: a path of an SQLite file, or a database URL.
+        port: 0 asks the system for a free one.
+        page_rows: rows on one page of a table.
+    """
+
+    database: str
+    host: str = "127.0.0.1"
+    port: int = 8421
+    page_rows: int = 200
+    limits: Limits = field(default_factory=Limits)
+
+
+def default_database() -> str:
+    """Return the path of the SQLite file of this user."""
+    return str(Path(platformdirs.user_data_dir("argus")) / "argus.sqlite3")

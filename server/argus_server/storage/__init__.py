@@ -1,0 +1,1 @@
+"""The store: the only part of Argus that knows a database."""

@@ -1,0 +1,364 @@
+"""The fold: from events to batches and jobs, in whatever order and however often they come.
+
+Every fact that an event states about a batch or a job is a register of its own: a value with the
+clock of the event that wrote it, and the latest clock wins. What depends on several facts (is the
+job done? which epoch is it in?) is derived from the clocks and never stored as a decision. Taking
+the maximum is commutative, associative and idempotent, so the fold is too.
+
+This module is plain data: `store.py` brings the rows and takes them back.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import msgspec
+
+from argus_core.events import Event, number_or_none
+
+__all__ = [
+    "BatchState",
+    "Clock",
+    "JobState",
+    "clock_of",
+    "label_text",
+    "microseconds",
+    "names_job",
+    "visible_epochs",
+]
+
+Clock = tuple[int, int, int, str]
+"""Timestamp in microseconds, rank of the kind, epoch, event id: a total order that ignores arrival.
+
+Other clients send whole seconds. Within one, the kind and the epoch decide.
+"""
+
+_KINDS = (
+    "batch_start",
+    "env_snapshot",
+    "job_start",
+    "job_epoch",
+    "resource_snapshot",
+    "log_line",
+    "job_failed",
+    "job_done",
+    "batch_failed",
+    "batch_done",
+)
+_RANK = {kind: rank for rank, kind in enumerate(_KINDS)}
+_EPOCH_0 = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def microseconds(moment: datetime) -> int:
+    """Return whole microseconds since 1970, exactly."""
+    return (moment - _EPOCH_0) // _MICROSECOND
+
+
+def clock_of(event: Event) -> Clock:
+    """Return the event's place in the order of its batch."""
+    epoch = event.data["epoch"] if event.event_type == "job_epoch" else 0
+    return microseconds(event.timestamp), _RANK[event.event_type], epoch, event.event_id
+
+
+def names_job(event: Event) -> bool:
+    """Whether the event speaks of a job, and so brings it into being.
+
+    A heartbeat that knows no job carries the batch's id in its place: that names no job.
+    """
+    if event.job_id is None or event.job_id == "" or event.event_type.startswith("batch_"):
+        return False
+    return event.event_type.startswith("job_") or event.job_id != event.batch_id
+
+
+def label_text(value: Any) -> str | None:
+    """Return a model, dataset or seed as the text that identifies it: 0, 0.0 and "0" are one seed."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return _text(value)
+
+
+def _text(value: Any) -> str | None:
+    """Return text that every database takes: PostgreSQL knows no NUL."""
+    return None if value is None else str(value).replace("\x00", "\ufffd")
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def _seconds(value: Any) -> float | None:
+    number = number_or_none(value)
+    return number if number is not None and math.isfinite(number) else None
+
+
+# --- facts ------------------------------------------------------------------------------------
+
+
+def _source_facts(event: Event) -> dict[str, Any]:
+    source = event.source
+    return {
+        "host": _text(source.host),
+        "user": _text(source.user),
+        "commit": _text(source.commit),
+        "command": _text(source.command),
+    }
+
+
+def _job_facts(event: Event) -> dict[str, Any]:
+    """Return what the event says about its job; None says nothing."""
+    data = event.data
+    facts = _source_facts(event)
+    if event.event_type == "job_start":
+        facts |= {
+            "start": True,
+            "model": label_text(data.get("model")),
+            "dataset": label_text(data.get("dataset")),
+            "seed": label_text(data.get("seed")),
+            "epochs_total": data.get("epochs_total"),
+            "config": _json(data.get("config")),
+            "tags": _json(data.get("tags")),
+            "fast_dev_run": _is_fast_dev_run(data),
+        }
+    elif event.event_type == "job_epoch":
+        facts["epoch"] = True
+    elif event.event_type == "job_done":
+        facts |= {
+            "done": True,
+            "metrics": _json(data.get("metrics") or {}),
+            "metrics_raw": _json(data.get("metrics_raw")),
+            "resources": _json(data.get("resources")),
+            "elapsed_s": _seconds(data.get("elapsed_s")),
+            "train_epochs": data.get("train_epochs"),
+        }
+    elif event.event_type == "job_failed":
+        facts |= {
+            "failed": True,
+            "reason": _text(data.get("reason")),
+            "error": _json(data.get("error")),
+            "elapsed_s": _seconds(data.get("elapsed_s")),
+        }
+    return facts
+
+
+def _is_fast_dev_run(data: Mapping[str, Any]) -> bool:
+    """Whether the run only checked that the code runs: its numbers mean nothing."""
+    tags = data.get("tags")
+    if isinstance(tags, Mapping):
+        tagged = bool(tags.get("fast_dev_run"))
+    else:
+        tagged = "fast_dev_run" in tags if isinstance(tags, (list, str)) else False
+    return tagged or bool(data.get("fast_dev_run"))
+
+
+def _batch_facts(event: Event) -> dict[str, Any]:
+    """Return what the event says about its batch; None says nothing."""
+    data = event.data
+    facts = _source_facts(event)
+    if event.event_type == "batch_start":
+        facts |= {
+            "start": True,
+            "name": label_text(data.get("name")),
+            "experiment_type": label_text(data.get("experiment_type")),
+            "n_total_jobs": data.get("n_total_jobs"),
+        }
+        facts["command"] = _text(data.get("command")) or facts["command"]
+    elif event.event_type == "batch_done":
+        facts |= {
+            "done": True,
+            "outcome": _text(data.get("status")),
+            "total_elapsed_s": _seconds(data.get("total_elapsed_s")),
+        }
+    elif event.event_type == "batch_failed":
+        facts |= {
+            "failed": True,
+            "reason": _text(data.get("reason")),
+            "total_elapsed_s": _seconds(data.get("total_elapsed_s")),
+        }
+    return facts
+
+
+# --- states -----------------------------------------------------------------------------------
+
+_MARKS = frozenset({"start", "done", "failed", "epoch"})
+"""Facts whose value is their clock."""
+
+
+@dataclass
+class _State:
+    """Registers of one batch or job.
+
+    Attributes:
+        values: fact → value, for the facts that are columns.
+        clocks: fact → clock of the event that wrote it.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    clocks: dict[str, Clock] = field(default_factory=dict)
+    first_event_us: int | None = None
+    last_event_us: int | None = None
+
+    def _write(self, facts: Mapping[str, Any], clock: Clock) -> None:
+        for name, value in facts.items():
+            if value is not None and clock >= self.clocks.get(name, clock):
+                self.clocks[name] = clock
+                if name not in _MARKS:
+                    self.values[name] = value
+        moment = clock[0]
+        self.first_event_us = min(moment, moment if self.first_event_us is None else self.first_event_us)
+        self.last_event_us = max(moment, moment if self.last_event_us is None else self.last_event_us)
+
+    @property
+    def status(self) -> str:
+        """`running`, `done` or `failed`: the last word on the matter, whenever it arrived."""
+        life = {name: self.clocks[name] for name in ("start", "done", "failed") if name in self.clocks}
+        last = max(life, key=life.__getitem__, default="start")
+        return "running" if last == "start" else last
+
+    def _times(self) -> dict[str, Any]:
+        start, end = self.clocks.get("start"), self.clocks.get(self.status)
+        return {
+            "status": self.status,
+            "started_us": start[0] if start else None,
+            "ended_us": end[0] if end else None,
+            "first_event_us": self.first_event_us,
+            "last_event_us": self.last_event_us,
+            "clocks": _pack(self.clocks),
+        }
+
+    def _load(self, row: Mapping[Any, Any], columns: Iterable[str]) -> None:
+        self.clocks = _unpack(row["clocks"])
+        self.values = {name: row[name] for name in columns if row[name] is not None}
+        self.first_event_us, self.last_event_us = row["first_event_us"], row["last_event_us"]
+
+
+_SOURCE_COLUMNS = ("host", "user", "commit", "command")
+
+
+class JobState(_State):
+    """One job, as far as its events are known."""
+
+    COLUMNS = (
+        *_SOURCE_COLUMNS,
+        "model",
+        "dataset",
+        "seed",
+        "epochs_total",
+        "train_epochs",
+        "elapsed_s",
+        "reason",
+        "fast_dev_run",
+        "config",
+        "tags",
+        "metrics",
+        "metrics_raw",
+        "resources",
+        "error",
+    )
+
+    @classmethod
+    def from_row(cls, row: Mapping[Any, Any]) -> JobState:
+        """Return the state that `row` was written from."""
+        state = cls()
+        state._load(row, cls.COLUMNS)
+        return state
+
+    def fold(self, event: Event) -> None:
+        """Take in one event of this job."""
+        self._write(_job_facts(event), clock_of(event))
+
+    def row(self) -> dict[str, Any]:
+        """Return the columns of the job's row, without its keys."""
+        epoch, start = self.clocks.get("epoch"), self.clocks.get("start")
+        current = epoch is not None and (start is None or epoch > start)
+        return {
+            **{name: self.values.get(name) for name in self.COLUMNS},
+            **self._times(),
+            "fast_dev_run": self.values.get("fast_dev_run", False),
+            "epoch": epoch[2] if epoch is not None and current else None,
+        }
+
+    @property
+    def ranked_metrics(self) -> str | None:
+        """The JSON of the metrics that stand in the leaderboard; None for a job that is not in it."""
+        if self.status != "done" or self.values.get("fast_dev_run"):
+            return None
+        metrics: str | None = self.values.get("metrics")
+        return metrics
+
+
+class BatchState(_State):
+    """One batch, as far as its events are known. Its counters are its jobs', counted when asked for."""
+
+    COLUMNS = (
+        *_SOURCE_COLUMNS,
+        "name",
+        "experiment_type",
+        "n_total_jobs",
+        "outcome",
+        "reason",
+        "total_elapsed_s",
+    )
+
+    @classmethod
+    def from_row(cls, row: Mapping[Any, Any]) -> BatchState:
+        """Return the state that `row` was written from."""
+        state = cls()
+        state._load(row, cls.COLUMNS)
+        return state
+
+    def fold(self, event: Event) -> None:
+        """Take in one event of this batch, of a job of it too."""
+        self._write(_batch_facts(event), clock_of(event))
+
+    def row(self) -> dict[str, Any]:
+        """Return the columns of the batch's row, without its keys."""
+        return {**{name: self.values.get(name) for name in self.COLUMNS}, **self._times()}
+
+
+def _pack(clocks: Mapping[str, Clock]) -> str:
+    """Write each clock once, with the facts that share it."""
+    facts: dict[Clock, list[str]] = {}
+    for name in sorted(clocks):
+        facts.setdefault(clocks[name], []).append(name)
+    return msgspec.json.encode([[*clock, names] for clock, names in sorted(facts.items())]).decode()
+
+
+def _unpack(text: str) -> dict[str, Clock]:
+    clocks: dict[str, Clock] = {}
+    for moment, rank, epoch, event_id, names in msgspec.json.decode(text):
+        for name in names:
+            clocks[name] = (moment, rank, epoch, event_id)
+    return clocks
+
+
+# --- epochs of several attempts ---------------------------------------------------------------
+
+
+def visible_epochs(
+    epochs: Iterable[tuple[int, int, Any]], starts_us: Iterable[int]
+) -> list[tuple[int, int, Any]]:
+    """Return the epochs that belong to the job's history, in order.
+
+    A later attempt keeps the epochs before its own first one and replaces those after it, even
+    those that it never reached.
+
+    Args:
+        epochs: (epoch, timestamp in µs, anything), one for each epoch.
+        starts_us: when the job's attempts began.
+    """
+    starts = sorted(set(starts_us))
+    visible, newest = [], 0
+    for item in sorted(epochs, key=lambda item: item[0]):
+        started = bisect_right(starts, item[1])
+        if started >= newest:
+            newest = started
+            visible.append(item)
+    return visible

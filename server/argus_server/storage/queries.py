@@ -1,0 +1,308 @@
+"""What can be asked of the store. Every answer is plain data; every query is read-only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Engine, Select, func, select
+
+from argus_server.errors import UnknownJob, UnknownProject
+from argus_server.ranking.table import DoneJob, MetricKey
+from argus_server.ranking.values import flatten
+from argus_server.storage import schema
+from argus_server.storage.projections import visible_epochs
+
+__all__ = [
+    "Epoch",
+    "JobDetail",
+    "JobFilter",
+    "JobList",
+    "JobSummary",
+    "LeaderboardData",
+    "ProjectSummary",
+    "Queries",
+]
+
+STATUSES = ("running", "done", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSummary:
+    """A project in the list. `jobs` counts by status; times are microseconds since 1970."""
+
+    name: str
+    jobs: Mapping[str, int]
+    n_batches: int
+    last_event_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderboardData:
+    """What `rank` needs of a project."""
+
+    project: str
+    primary: str | None
+    jobs: Sequence[DoneJob]
+    keys: Sequence[MetricKey]
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs of a project to list. Empty filters keep all. `page` counts from 1."""
+
+    status: tuple[str, ...] = ()
+    model: tuple[str, ...] = ()
+    dataset: tuple[str, ...] = ()
+    batch: tuple[str, ...] = ()
+    seed: tuple[str, ...] = ()
+    page: int = 1
+    page_rows: int | None = 200
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """A job in a list. `epoch` counts from 0, `reason` is why it failed."""
+
+    batch_id: str
+    job_id: str
+    status: str
+    model: str | None
+    dataset: str | None
+    seed: str | None
+    epoch: int | None
+    epochs_total: int | None
+    train_epochs: int | None
+    elapsed_s: float | None
+    reason: str | None
+    fast_dev_run: bool
+    host: str | None
+    user: str | None
+    started_us: int | None
+    ended_us: int | None
+    first_event_us: int
+    last_event_us: int
+
+    @property
+    def epochs_done(self) -> int | None:
+        """How many epochs of the current attempt are behind it."""
+        return self.epoch + 1 if self.epoch is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class JobList:
+    """One page of jobs, latest event first, and how many there are in each status."""
+
+    jobs: Sequence[JobSummary]
+    total: int
+    counts: Mapping[str, int]
+    models: Sequence[str]
+    datasets: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One epoch, counted from 0; `data` as sent."""
+
+    epoch: int
+    timestamp_us: int
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class JobDetail:
+    """Everything known about one job."""
+
+    summary: JobSummary
+    metrics: Mapping[str, Any]
+    config: Any
+    tags: Any
+    resources: Any
+    error: Any
+    commit: str | None
+    command: str | None
+    attempts: int
+    epochs: Sequence[Epoch]
+
+
+class Queries:
+    """The questions. Any thread may ask; each answer is one consistent moment of the database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def check(self) -> None:
+        """Raise if the database does not answer."""
+        with self._engine.begin() as connection:
+            connection.execute(select(1))
+
+    def projects(self) -> list[ProjectSummary]:
+        """Return every project, the one with the latest event first."""
+        table, batch = schema.project.c, schema.batch.c
+        with self._engine.begin() as connection:
+            counts: dict[int, dict[str, int]] = defaultdict(dict)
+            by_status = select(schema.job.c.project_id, schema.job.c.status, func.count()).group_by(
+                schema.job.c.project_id, schema.job.c.status
+            )
+            for project_id, status, count in connection.execute(by_status):
+                counts[project_id][status] = count
+            activity = select(batch.project_id, func.count(), func.max(batch.last_event_us)).group_by(
+                batch.project_id
+            )
+            batches = {row[0]: (row[1], row[2]) for row in connection.execute(activity)}
+            names = connection.execute(select(table.id, table.name)).all()
+        summaries = [
+            ProjectSummary(name, _all_statuses(counts[project_id]), *batches.get(project_id, (0, None)))
+            for project_id, name in names
+        ]
+        return sorted(summaries, key=lambda item: (-(item.last_event_us or 0), item.name))
+
+    def leaderboard(self, project: str) -> LeaderboardData:
+        """Return the done jobs of a project and the union of all metric names.
+
+        Raises:
+            UnknownProject: no event has named it.
+        """
+        job, key = schema.job.c, schema.metric_key.c
+        with self._engine.begin() as connection:
+            found = _project(connection, project)
+            query = select(
+                job.batch_id,
+                job.job_id,
+                job.model,
+                job.dataset,
+                job.seed,
+                job.metrics,
+                job.ended_us,
+                job.fast_dev_run,
+            ).where(job.project_id == found["id"], job.status == "done")
+            rows = connection.execute(query).all()
+            keys = connection.execute(select(key.key, key.count).where(key.project_id == found["id"])).all()
+        jobs = [
+            DoneJob(row[0], row[1], row[2], row[3], row[4], flatten(_decode(row[5]) or {}), row[6], row[7])
+            for row in rows
+        ]
+        return LeaderboardData(
+            project, found["primary_metric"], jobs, [MetricKey(*row) for row in sorted(keys)]
+        )
+
+    def jobs(self, project: str, wanted: JobFilter) -> JobList:
+        """Return one page of the project's jobs, and how many pass the other filters in each status.
+
+        Raises:
+            UnknownProject: no event has named it.
+        """
+        table = schema.job.c
+        with self._engine.begin() as connection:
+            project_id = _project(connection, project)["id"]
+            by_status = _filtered(select(table.status, func.count()), project_id, wanted).group_by(
+                table.status
+            )
+            counts = {row[0]: row[1] for row in connection.execute(by_status)}
+            total = (
+                sum(counts.get(status, 0) for status in wanted.status)
+                if wanted.status
+                else sum(counts.values())
+            )
+            query = _filtered(select(*_summary_columns()), project_id, wanted)
+            if wanted.status:
+                query = query.where(table.status.in_(wanted.status))
+            query = query.order_by(table.last_event_us.desc(), table.batch_id, table.job_id)
+            if wanted.page_rows is not None:
+                query = query.limit(wanted.page_rows).offset((wanted.page - 1) * wanted.page_rows)
+            jobs = [_summary(row) for row in connection.execute(query).mappings()]
+            models, datasets = (
+                sorted(value or "" for value in connection.scalars(_distinct(project_id, name)))
+                for name in ("model", "dataset")
+            )
+        return JobList(jobs, total, _all_statuses(counts), models, datasets)
+
+    def job(self, project: str, batch_id: str, job_id: str) -> JobDetail:
+        """Return one job with its epochs.
+
+        Raises:
+            UnknownProject: no event has named the project.
+            UnknownJob: no event has named the job.
+        """
+        table = schema.job
+        with self._engine.begin() as connection:
+            project_id = _project(connection, project)["id"]
+            query = select(table).where(
+                table.c.project_id == project_id, table.c.batch_id == batch_id, table.c.job_id == job_id
+            )
+            row = connection.execute(query).mappings().first()
+            if row is None:
+                raise UnknownJob(f"no event has named a job {job_id!r} of the batch {batch_id!r}")
+            starts = list(connection.scalars(_of_job(schema.attempt.c.timestamp_us, row)))
+            epoch = schema.epoch.c
+            epochs = connection.execute(_of_job((epoch.epoch, epoch.timestamp_us, epoch.data), row)).all()
+        return JobDetail(
+            summary=_summary(row),
+            metrics=flatten(_decode(row["metrics"]) or {}),
+            config=_decode(row["config"]),
+            tags=_decode(row["tags"]),
+            resources=_decode(row["resources"]),
+            error=_decode(row["error"]) if row["status"] == "failed" else None,
+            commit=row["commit"],
+            command=row["command"],
+            attempts=max(1, len(starts)),
+            epochs=[
+                Epoch(number, at, msgspec.json.decode(data))
+                for number, at, data in visible_epochs([tuple(item) for item in epochs], starts)
+            ],
+        )
+
+
+def _project(connection: Connection, name: str) -> Mapping[Any, Any]:
+    query = select(schema.project).where(schema.project.c.name == name)
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        raise UnknownProject(name, sorted(connection.scalars(select(schema.project.c.name))))
+    return row
+
+
+def _filtered(query: Select[Any], project_id: int, wanted: JobFilter) -> Select[Any]:
+    table = schema.job.c
+    query = query.where(table.project_id == project_id)
+    for column, values in (
+        (table.model, wanted.model),
+        (table.dataset, wanted.dataset),
+        (table.batch_id, wanted.batch),
+        (table.seed, wanted.seed),
+    ):
+        if values:
+            query = query.where(func.coalesce(column, "").in_(values))
+    return query
+
+
+def _distinct(project_id: int, name: str) -> Select[Any]:
+    table = schema.job.c
+    return select(table[name]).where(table.project_id == project_id).distinct()
+
+
+def _of_job(columns: Any, row: Mapping[Any, Any]) -> Select[Any]:
+    columns = columns if isinstance(columns, tuple) else (columns,)
+    table = columns[0].table
+    return select(*columns).where(table.c.project_id == row["project_id"], table.c.job_no == row["job_no"])
+
+
+def _summary_columns() -> list[Any]:
+    return [schema.job.c[name] for name in JobSummary.__dataclass_fields__]
+
+
+def _summary(row: Mapping[Any, Any]) -> JobSummary:
+    fields = {name: row[name] for name in JobSummary.__dataclass_fields__}
+    if row["status"] != "failed":
+        fields["reason"] = None  # an earlier attempt's
+    return JobSummary(**fields)
+
+
+def _all_statuses(counts: Mapping[str, int]) -> dict[str, int]:
+    return {status: counts.get(status, 0) for status in STATUSES}
+
+
+def _decode(text: str | None) -> Any:
+    return None if text is None else msgspec.json.decode(text)

@@ -1,0 +1,235 @@
+"""The tables.
+
+`event` is the truth; `batch`, `job`, `attempt`, `epoch`, `metric_key` and `job_metric` are projections
+of it and can be computed again. The project stands first in every key, so that a distributed
+PostgreSQL can shard by it. Times are integer microseconds since 1970, UTC. What arrives as free-form
+JSON is kept as JSON text, so that no database's idea of a number changes it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+__all__ = [
+    "attempt",
+    "batch",
+    "epoch",
+    "event",
+    "job",
+    "job_metric",
+    "metadata",
+    "metric_key",
+    "project",
+    "session",
+    "sign_in_code",
+    "token",
+]
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+project = Table(
+    "project",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(256), nullable=False, unique=True),
+    Column("primary_metric", Text),
+    Column("created_us", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False, server_default="0"),
+    Column("last_job_no", BigInteger, nullable=False, server_default="0"),
+    Column("last_key_id", BigInteger, nullable=False, server_default="0"),
+)
+"""One row per project, and the counters from which its rows take their numbers."""
+
+
+def _project_id() -> Column[int]:
+    return Column("project_id", Integer, ForeignKey(project.c.id), nullable=False)
+
+
+event = Table(
+    "event",
+    metadata,
+    _project_id(),
+    Column("seq", BigInteger, nullable=False),
+    Column("event_id", String(64), nullable=False),
+    Column("event_type", String(32), nullable=False),
+    Column("timestamp_us", BigInteger, nullable=False),
+    Column("batch_id", String(128), nullable=False),
+    Column("job_id", String(256)),
+    Column("received_us", BigInteger, nullable=False),
+    Column("payload", Text, nullable=False),
+    PrimaryKeyConstraint("project_id", "seq"),
+    UniqueConstraint("project_id", "event_id"),
+)
+"""The log. `seq` counts the events of a project in the order of their commit."""
+
+_SOURCE = ("host", "user", "commit", "command")
+
+
+def _source() -> list[Column[str]]:
+    return [Column(name, Text) for name in _SOURCE]
+
+
+batch = Table(
+    "batch",
+    metadata,
+    _project_id(),
+    Column("batch_id", String(128), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("name", Text),
+    Column("experiment_type", Text),
+    Column("n_total_jobs", BigInteger),
+    Column("outcome", Text),
+    Column("reason", Text),
+    Column("total_elapsed_s", Float),
+    *_source(),
+    Column("started_us", BigInteger),
+    Column("ended_us", BigInteger),
+    Column("first_event_us", BigInteger, nullable=False),
+    Column("last_event_us", BigInteger, nullable=False),
+    Column("clocks", Text, nullable=False),
+    PrimaryKeyConstraint("project_id", "batch_id"),
+)
+
+job = Table(
+    "job",
+    metadata,
+    _project_id(),
+    Column("job_no", BigInteger, nullable=False),
+    Column("batch_id", String(128), nullable=False),
+    Column("job_id", String(256), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("model", Text),
+    Column("dataset", Text),
+    Column("seed", Text),
+    Column("epochs_total", BigInteger),
+    Column("epoch", BigInteger),
+    Column("train_epochs", BigInteger),
+    Column("elapsed_s", Float),
+    Column("reason", Text),
+    Column("fast_dev_run", Boolean, nullable=False),
+    Column("config", Text),
+    Column("tags", Text),
+    Column("metrics", Text),
+    Column("metrics_raw", Text),
+    Column("resources", Text),
+    Column("error", Text),
+    *_source(),
+    Column("started_us", BigInteger),
+    Column("ended_us", BigInteger),
+    Column("first_event_us", BigInteger, nullable=False),
+    Column("last_event_us", BigInteger, nullable=False),
+    Column("clocks", Text, nullable=False),
+    PrimaryKeyConstraint("project_id", "job_no"),
+    UniqueConstraint("project_id", "batch_id", "job_id"),
+    Index(None, "project_id", "status", "last_event_us"),
+)
+"""One row per (batch_id, job_id). `job_no` is its short name inside the database."""
+
+attempt = Table(
+    "attempt",
+    metadata,
+    _project_id(),
+    Column("job_no", BigInteger, nullable=False),
+    Column("timestamp_us", BigInteger, nullable=False),
+    PrimaryKeyConstraint("project_id", "job_no", "timestamp_us"),
+)
+"""When a job was started; more than once if it was tried again."""
+
+epoch = Table(
+    "epoch",
+    metadata,
+    _project_id(),
+    Column("job_no", BigInteger, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("timestamp_us", BigInteger, nullable=False),
+    Column("event_id", String(64), nullable=False),
+    Column("data", Text, nullable=False),
+    PrimaryKeyConstraint("project_id", "job_no", "epoch"),
+)
+"""The last that was said about each epoch of a job, whichever attempt said it."""
+
+metric_key = Table(
+    "metric_key",
+    metadata,
+    _project_id(),
+    Column("key_id", BigInteger, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("min", Float),
+    Column("max", Float),
+    Column("first_seen_us", BigInteger, nullable=False),
+    Column("last_seen_us", BigInteger, nullable=False),
+    PrimaryKeyConstraint("project_id", "key_id"),
+    UniqueConstraint("project_id", "key"),
+)
+"""Every metric name that any `job_done` of the project carried: the columns of its leaderboard.
+
+`count` is the number of those events, `min` and `max` are over their finite values.
+"""
+
+job_metric = Table(
+    "job_metric",
+    metadata,
+    _project_id(),
+    Column("key_id", BigInteger, nullable=False),
+    Column("job_no", BigInteger, nullable=False),
+    Column("value", Float, nullable=False),
+    PrimaryKeyConstraint("project_id", "job_no", "key_id"),
+    Index(None, "project_id", "key_id", "value", "job_no"),
+)
+"""The finite metrics of the jobs that are done, in the order in which a leaderboard walks them."""
+
+token = Table(
+    "token",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("prefix", String(16), nullable=False),
+    Column("scope", String(16), nullable=False),
+    Column("project", String(256)),
+    Column("name", Text),
+    Column("created_us", BigInteger, nullable=False),
+    Column("revoked_us", BigInteger),
+)
+"""Tokens by the SHA-256 of their text. `project` is a name, so that a token can precede its project."""
+
+sign_in_code = Table(
+    "sign_in_code",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("scope", String(16), nullable=False),
+    Column("project", String(256)),
+    Column("expires_us", BigInteger, nullable=False),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("scope", String(16), nullable=False),
+    Column("project", String(256)),
+    Column("token_id", Integer, ForeignKey(token.c.id)),
+    Column("expires_us", BigInteger, nullable=False),
+)
+"""Browsers that are signed in. A session ends with the token it came from."""

@@ -1,0 +1,118 @@
+"""One writer that stores the events of all waiting requests in one commit."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from argus_core.events import Event
+from argus_server.errors import StoreError, WriterBusy
+from argus_server.storage.store import Store, Stored
+
+__all__ = ["GroupWriter"]
+
+logger = logging.getLogger(__name__)
+
+_GROUP_EVENTS = 10_000
+
+
+class _Request:
+    def __init__(self, events: Sequence[Event], size_bytes: int) -> None:
+        self.events = events
+        self.size_bytes = size_bytes
+        self.answer: Future[list[Stored]] = Future()
+        self.answer.set_running_or_notify_cancel()  # from here on it is answered, never cancelled
+
+
+class GroupWriter:
+    """A thread that commits: while one commit reaches the disk, the next group gathers.
+
+    A lone request is stored at once; under load the price of a commit is shared. What waits is
+    bounded, in requests and in bytes.
+    """
+
+    def __init__(self, store: Store, *, waiting_requests: int, waiting_bytes: int) -> None:
+        self._store = store
+        self._max_requests = waiting_requests
+        self._max_bytes = waiting_bytes
+        self._waiting: deque[_Request] = deque()
+        self._waiting_bytes = 0
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self.commits = 0
+        """Commits so far; each may hold many requests."""
+
+    def start(self) -> None:
+        """Begin to write. Requests may be submitted before."""
+        self._thread = threading.Thread(target=self._run, name="argus-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, events: Sequence[Event], size_bytes: int) -> Future[list[Stored]]:
+        """Return what will hold the answer once the events are committed. Any thread; never waits.
+
+        Raises:
+            WriterBusy: as much as is allowed waits already; nothing was taken.
+        """
+        request = _Request(events, size_bytes)
+        with self._changed:
+            if self._closing:
+                raise WriterBusy("the server is shutting down")
+            too_large = self._waiting_bytes + size_bytes > self._max_bytes and self._waiting
+            if len(self._waiting) >= self._max_requests or too_large:
+                raise WriterBusy(f"{len(self._waiting)} requests wait for the database")
+            self._waiting.append(request)
+            self._waiting_bytes += size_bytes
+            self._changed.notify()
+        return request.answer
+
+    def close(self) -> None:
+        """Store what waits, then stop. Returns when the last answer is given."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while group := self._next_group():
+            self._store_group(group)
+
+    def _next_group(self) -> list[_Request]:
+        """Wait for requests and return those that fit one commit; none when it is time to stop."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closing)
+            group: list[_Request] = []
+            n_events = 0
+            while self._waiting and (not group or n_events + len(self._waiting[0].events) <= _GROUP_EVENTS):
+                request = self._waiting.popleft()
+                self._waiting_bytes -= request.size_bytes
+                n_events += len(request.events)
+                group.append(request)
+            return group
+
+    def _store_group(self, group: Sequence[_Request]) -> None:
+        try:
+            stored = self._store.add_events([event for request in group for event in request.events])
+            self.commits += 1
+        except Exception as error:  # noqa: BLE001 - the thread must live on, and each request be answered
+            self._store_apart(group, error)
+            return
+        start = 0
+        for request in group:
+            end = start + len(request.events)
+            request.answer.set_result(stored[start:end])
+            start = end
+
+    def _store_apart(self, group: Sequence[_Request], error: Exception) -> None:
+        """After a failure, give each request its own commit: one bad neighbour spoils nobody's answer."""
+        if len(group) == 1:
+            logger.error("%d events not stored", len(group[0].events), exc_info=error)
+            failure = error if isinstance(error, StoreError) else StoreError(str(error))
+            group[0].answer.set_exception(failure)
+            return
+        for request in group:
+            self._store_group([request])

@@ -1,0 +1,61 @@
+"""Names in paths: any project, batch or job can be addressed, `a/b` and `..` too.
+
+A path keeps its percent-encoding until a handler has its segments: otherwise `a%2Fb` would be two
+of them. Browsers resolve `..` even when it is encoded, so a name of dots only is written `~..`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote, unquote, urlencode
+
+from litestar import Litestar
+from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Receive, Scope, Send
+
+__all__ = ["RawPathLitestar", "path_to", "read_segment", "segment"]
+
+_DOTS = re.compile(r"~*\.{1,2}")
+_BATCH = re.compile(r"(/api/(?:batches|jobs)/)(.+)(/(?:stop-requested|artifacts))")
+
+
+def segment(name: str) -> str:
+    """Return a name as one segment of a path."""
+    return quote("~" + name if _DOTS.fullmatch(name) else name, safe="")
+
+
+def read_segment(text: str) -> str:
+    """Return the name that `segment` wrote, or that a person typed."""
+    name = unquote(text)
+    return name[1:] if name.startswith("~") and _DOTS.fullmatch(name) else name
+
+
+def path_to(*names: str, query: Iterable[tuple[str, str]] = ()) -> str:
+    """Return the path through these names, each one segment, with a query if there is one."""
+    path = "/" + "/".join(segment(name) for name in names)
+    pairs = list(query)
+    return f"{path}?{urlencode(pairs)}" if pairs else path
+
+
+class RawPathLitestar(Litestar):
+    """Litestar that routes by the path as it came over the wire, segment by segment."""
+
+    async def __call__(
+        self,
+        scope: Scope | LifeSpanScope,
+        receive: Receive | LifeSpanReceive,
+        send: Send | LifeSpanSend,
+    ) -> None:
+        """Re-encode the path before anything looks at it."""
+        raw: Any = scope.get("raw_path")
+        if raw:
+            scope["path"] = _routable(raw.decode("latin-1").partition("?")[0])  # type: ignore[typeddict-unknown-key]
+        await super().__call__(scope, receive, send)
+
+
+def _routable(path: str) -> str:
+    """Return the path with one spelling for every name, and other clients' raw ids in one segment."""
+    if raw_id := _BATCH.fullmatch(path):
+        return raw_id[1] + quote(unquote(raw_id[2]), safe="") + raw_id[3]
+    return "/".join(quote(unquote(part), safe=":@") for part in path.split("/"))

@@ -1,0 +1,68 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from litestar.testing import TestClient
+
+from argus_server.app import create_app
+from argus_server.settings import Limits, Settings
+
+
+class Server:
+    """A running application with a token of each scope, and a client that uses them."""
+
+    def __init__(self, client: TestClient) -> None:
+        self.client = client
+        self.store = client.app.state.store
+        credentials = self.store.credentials
+        self.tokens = {scope: credentials.create_token(scope) for scope in ("report", "read", "admin")}
+
+    def request(self, method: str, path: str, *, scope: str | None = "admin", html: bool = False, **more):
+        headers = dict(more.pop("headers", {}))
+        if scope is not None:
+            headers["Authorization"] = f"Bearer {self.tokens.get(scope, scope)}"
+        if html:
+            headers["Accept"] = "text/html"
+        return self.client.request(method, path, headers=headers, follow_redirects=False, **more)
+
+    def get(self, path: str, **more):
+        return self.request("GET", path, **more)
+
+    def page(self, path: str) -> str:
+        answer = self.get(path, html=True)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    def post(self, path: str, **more):
+        return self.request("POST", path, scope=more.pop("scope", "report"), **more)
+
+    def send(self, *events) -> list[dict]:
+        answer = self.post("/api/events/batch", json={"events": list(events)})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["results"]
+
+
+@pytest.fixture
+def make_server(tmp_path: Path) -> Iterator:
+    clients: list[TestClient] = []
+
+    def make(**changes) -> Server:
+        settings = Settings(database=str(tmp_path / "argus.sqlite3"), **changes)
+        clients.append(TestClient(create_app(settings), base_url="http://127.0.0.1:8421"))
+        return Server(clients[-1].__enter__())
+
+    yield make
+    for client in clients:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def server(make_server) -> Server:
+    return make_server()
+
+
+@pytest.fixture
+def small_server(make_server) -> Server:
+    return make_server(
+        page_rows=2, limits=Limits(body_bytes=20_000, expanded_bytes=40_000, metrics=5, key_length=20)
+    )

@@ -1,0 +1,321 @@
+"""Pages and exports as a reader gets them: over HTTP, and read back."""
+
+import csv
+import io
+import re
+from html.parser import HTMLParser
+from urllib.parse import quote
+
+import pytest
+from unit.server.wire import body
+
+
+def job(name, model="m", dataset="d", seed=0, *, at=0, project="p", **metrics):
+    return [
+        body(
+            "job_start", name, at=at, project=project, model=model, dataset=dataset, seed=seed, epochs_total=4
+        ),
+        body("job_epoch", name, at=at + 1, project=project, epoch=0, val_loss=0.5, train_loss=0.7),
+        body("job_done", name, at=at + 9, project=project, metrics=metrics, elapsed_s=9.5),
+    ]
+
+
+class Page(HTMLParser):
+    """The parts of a page that tests look at; every tag and attribute it has."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.cells, self.rows, self.text = [], [], 0, ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if "data-key" in dict(attributes):
+            self.cells.append((dict(attributes)["data-key"], dict(attributes)["data-value"]))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture
+def full(server):
+    events = []
+    for i, model in enumerate(("PatchTST", "DLinear", "LSTM")):
+        for dataset in ("ETTh1", "co2"):
+            for seed in range(2):
+                metrics = {
+                    "MSE": 0.1 * (i + 1) + seed / 997,
+                    "Latency_P50": 0.0142 * (i + 1),
+                    "note": 'a,b"c',
+                }
+                if model == "LSTM":
+                    metrics["MSE"] = "NaN"
+                if model == "DLinear":
+                    del metrics["Latency_P50"]
+                events += job(f"{model}-{dataset}-{seed}", model, dataset, seed, **metrics)
+    events += [body("job_start", "going", model="TimesNet", dataset="co2", seed=0)]
+    events += [body("job_failed", "broken", at=3, reason="ValueError: <b>boom</b>")]
+    server.send(*events)
+    return server
+
+
+# --- one table, four renderings ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?sort=Latency_P50&order=desc", "?group=cell", "?dataset=co2&sort=model"]
+)
+def test_page_csv_and_json_agree_cell_by_cell(full, query):
+    page = Page(full.page(f"/p/p/leaderboard{query}"))
+    rows = list(csv.DictReader(io.StringIO(full.get(f"/p/p/leaderboard.csv{query}").text)))
+    plain = full.get(f"/p/p/leaderboard.json{query}").json()
+    keys = [column["id"] for column in plain["columns"] if column["kind"] == "metric"]
+
+    from_csv = [(key, row[key]) for row in rows for key in keys]
+    from_json = []
+    for row in plain["rows"]:
+        for key in keys:
+            raw = row["cells"].get(key, "")
+            raw = raw["mean"] if isinstance(raw, dict) else raw
+            from_json.append((key, raw if isinstance(raw, str) else repr(raw)))
+
+    assert page.cells == from_csv == from_json
+    assert len(rows) == plain["total"] > 0
+
+
+def test_markdown_shows_what_the_page_shows(full):
+    page, text = Page(full.page("/p/p/leaderboard")), full.get("/p/p/leaderboard.md").text
+    plain = full.get("/p/p/leaderboard.json").json()
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+
+    assert len(lines) == plain["total"] + 2
+    assert "Latency\\_P50 (ms) ↓" in lines[0]
+    for row, line in zip(plain["rows"], lines[2:], strict=True):
+        for key in row["best"]:
+            assert f"**{row['display'][key]}**" in line
+        assert row["display"].get("MSE", "") in page.text
+
+
+def test_the_api_gives_the_same_json_as_the_page_address(full):
+    assert full.get("/api/projects/p/leaderboard").content == full.get("/p/p/leaderboard.json").content
+
+
+def test_exports_have_every_row_and_the_page_has_one_page(small_server):
+    for i in range(5):
+        small_server.send(*job(f"j{i}", seed=i, MSE=float(i)))
+
+    assert full_rows(small_server, "") == ["0.0", "1.0"]
+    assert full_rows(small_server, "?page=3") == ["4.0"]
+    assert len(small_server.get("/p/p/leaderboard.csv").text.split("\r\n")) == 1 + 5 + 1
+    assert small_server.get("/p/p/leaderboard?page=4", html=True).status_code == 400
+    assert 'rel="next"' in small_server.page("/p/p/leaderboard")
+
+
+def full_rows(server, query):
+    return [value for key, value in Page(server.page(f"/p/p/leaderboard{query}")).cells if key == "MSE"]
+
+
+# --- the leaderboard page ---------------------------------------------------------------------
+
+
+def test_clicking_a_header_sorts_best_first_and_again_turns_it_round(server):
+    server.send(*job("a", "m1", R2=0.1, MSE=1.0), *job("b", "m2", R2=0.9, MSE=2.0))
+    first = header_link(server.page("/p/p/leaderboard"), "R2")
+    sorted_page = server.page(first)
+    second = header_link(sorted_page, "R2")
+
+    assert [v for k, v in Page(sorted_page).cells if k == "R2"] == ["0.9", "0.1"]
+    assert [v for k, v in Page(server.page(second)).cells if k == "R2"] == ["0.1", "0.9"]
+    assert 'aria-sort="descending"' in sorted_page
+
+
+def header_link(page, key):
+    from html import unescape
+
+    return unescape(re.search(rf'<th scope="col"[^>]*><a href="([^"]*sort={key}[^"]*)"', page)[1])
+
+
+def test_the_page_has_what_assistive_technology_needs(full):
+    for path in ("/", "/p/p/leaderboard", "/p/p/jobs", "/p/p/jobs/b/broken", "/sign-in"):
+        text = full.page(path)
+        page = Page(text)
+
+        assert page.all("html")[0]["lang"] == "en"
+        assert page.all("a")[0]["href"] == "#main"
+        assert len(page.all("h1")) == 1, path
+        assert text.count("<caption") == len(page.all("table"))
+        assert all("scope" in attributes for attributes in page.all("th"))
+    assert "aria-sort" in full.page("/p/p/leaderboard")
+
+
+def test_pages_carry_no_inline_script_or_style_and_ask_nobody_else(full):
+    for path in ("/", "/p/p/leaderboard", "/p/p/jobs", "/p/p/jobs/b/PatchTST-co2-0", "/sign-in"):
+        page = Page(full.page(path))
+
+        assert not page.all("script")
+        assert not page.all("style")
+        assert not any("style" in attributes for _, attributes in page.tags)
+        assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+        links = [a.get("href") or a.get("src") or "" for _, a in page.tags]
+        assert not [link for link in links if "//" in link]
+
+
+def test_static_files_are_cached_for_ever_under_their_hash(full):
+    (path,) = re.findall(r'href="(/static/argus\.[0-9a-f]+\.css)"', full.page("/"))
+
+    answer = full.get(path, scope=None)
+
+    assert answer.status_code == 200
+    assert "immutable" in answer.headers["Cache-Control"]
+    assert full.get("/static/argus.css", scope=None).status_code == 404
+
+
+def test_a_project_without_results_teaches(server):
+    server.send(body("batch_start"))
+    assert "from argus_core import Reporter" in server.page("/p/p/leaderboard")
+
+    server.send(body("job_start", "j"))
+    assert "No job has finished its test yet" in server.page("/p/p/leaderboard")
+
+
+def test_an_empty_server_teaches(server):
+    assert "from argus_core import Reporter" in server.page("/")
+
+
+def test_filters_that_hide_everything_can_be_removed(full):
+    text = full.page("/p/p/leaderboard?model=nobody")
+
+    assert "No done job passes these filters" in text
+    assert 'class="chip" href="/p/p/leaderboard"' in text
+
+
+# --- jobs -------------------------------------------------------------------------------------
+
+
+def test_jobs_show_status_in_words_progress_and_reason(full):
+    text = Page(full.page("/p/p/jobs")).text
+
+    assert "✓ done" in text
+    assert "◔ running" in text
+    assert "✕ failed" in text
+    assert "ValueError: <b>boom</b>" in text
+    assert "1/4" in text
+
+
+def test_jobs_can_be_filtered_by_status(full):
+    text = full.page("/p/p/jobs?status=failed")
+
+    assert "broken" in text
+    assert "PatchTST-co2-0" not in text
+    assert full.get("/p/p/jobs?status=lost", html=True).status_code == 400
+
+
+def test_a_job_has_a_page_with_metrics_and_loss(full):
+    text = full.page("/p/p/jobs/b/PatchTST-co2-0")
+
+    assert "Latency_" in text
+    assert "0.0142" in text
+    assert "<svg" in text
+    assert full.get("/p/p/jobs/b/nobody", html=True).status_code == 404
+
+
+# --- errors -----------------------------------------------------------------------------------
+
+
+def test_an_unknown_project_gets_a_helpful_404_page(full):
+    full.send(*job("j", project="long-horizon", MSE=1.0))
+
+    answer = full.get("/p/Long-Horison/leaderboard", html=True)
+
+    assert answer.status_code == 404
+    assert 'Did you mean <a href="/p/long-horizon/leaderboard">' in answer.text
+    assert "Reporter(" in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/projects/nope/leaderboard", "/p/nope/leaderboard.json", "/p/nope/jobs"]
+)
+def test_programs_get_the_404_as_json(full, path):
+    answer = full.get(path)
+
+    assert answer.status_code == 404
+    assert answer.json()["projects"] == ["p"]
+
+
+def test_errors_are_pages_for_browsers_and_json_for_programs(server):
+    assert "<h1>There is nothing here</h1>" in server.get("/nope", html=True).text
+    assert server.get("/nope").json()["status_code"] == 404
+    assert server.get("/api/events").json()["status_code"] == 405
+
+
+def test_a_view_that_does_not_exist_is_named(full):
+    answer = full.get("/p/p/leaderboard?group=planet", html=True)
+
+    assert answer.status_code == 400
+    assert "group=planet" in answer.text
+
+
+def test_healthz_and_schema_answer_without_a_token(server):
+    assert server.get("/healthz", scope=None).json() == {"status": "ok"}
+    schema = server.get("/schema", scope=None).json()
+    assert "/api/events/batch" in schema["paths"]
+
+
+# --- hostile names ----------------------------------------------------------------------------
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "\"' onmouseover=alert(1) x='",
+    '=HYPERLINK("http://x")',
+    "+1+1",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1",
+    "a|b`c`*d*_e_[f](g)",
+    "line\r\nbreak",
+    'a,b;"c"',
+    "a/b",
+    "..",
+    ".",
+    "~..",
+    "%2e%2e%2f",
+    "a?b#c&d=e",
+    "{{ 7*7 }}",
+    "\u202eevil\u0000",
+    "é" * 60,
+    " ",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_come_back_as_they_were_and_do_nothing(server, name):
+    ids = name.replace("\x00", "")[:128]
+    event = body("job_start", ids, batch=ids, project=ids, model=name, dataset=name, seed=name)
+    done = body("job_done", ids, batch=ids, project=ids, metrics={ids: name, "MSE": -0.5})
+    server.send(event, done)
+    address = quote("~" + ids if re.fullmatch(r"~*\.{1,2}", ids) else ids, safe="")
+    clean = name.replace("\x00", "\ufffd")
+
+    text = server.page(f"/p/{address}/leaderboard")
+    page = Page(text)
+    (row,) = csv.DictReader(io.StringIO(server.get(f"/p/{address}/leaderboard.csv").text, newline=""))
+    markdown = server.get(f"/p/{address}/leaderboard.md").text
+    plain = server.get(f"/p/{address}/leaderboard.json").json()
+
+    assert not page.all("script")
+    assert not any(attribute.startswith("on") for _, a in page.tags for attribute in a)
+    assert dict(page.cells)["MSE"] == row["MSE"] == "-0.5"
+    assert row["model"].removeprefix("'") == clean
+    assert not row["model"].lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "|"))
+    assert plain["rows"][0]["model"] == clean
+    table = [line for line in markdown.split("\n") if line.startswith("| ")]
+    assert len(table) == 3
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
+    assert not re.search(r"(?<!\\)<", markdown)
+    for path in (f"/p/{address}/jobs", f"/p/{address}/jobs/{address}/{address}", "/"):
+        assert not Page(server.page(path)).all("script")
+    links = [a["href"] for a in page.all("a") if "/jobs/" in a.get("href", "")]
+    assert server.get(links[0], html=True).status_code == 200

@@ -1,0 +1,413 @@
+"""What the leaderboard promises, on plain data."""
+
+import math
+import random
+
+import pytest
+
+from argus_server.errors import BadView
+from argus_server.ranking.leader import leader
+from argus_server.ranking.rank import rank
+from argus_server.ranking.table import DoneJob, MetricKey
+from argus_server.ranking.view import View
+
+
+def done(name, model="m", dataset="d", seed="0", at=0, fast=False, **metrics):
+    return DoneJob("b", name, model, dataset, seed, metrics, at, fast)
+
+
+def table(jobs, view=None, *, keys=None, **more):
+    counts = {}
+    for job in jobs:
+        for key in job.metrics:
+            counts[key] = counts.get(key, 0) + 1
+    keys = [MetricKey(key, n) for key, n in sorted(counts.items())] if keys is None else keys
+    return rank(view or View(), jobs, keys, project="p", **more)
+
+
+def names(ranked):
+    return [row.job_id for row in ranked.rows]
+
+
+def shown(ranked, key):
+    return [row.cells[key].display for row in ranked.rows]
+
+
+def column(ranked, key):
+    return next(column for column in ranked.metric_columns if column.key == key)
+
+
+# --- order ------------------------------------------------------------------------------------
+
+FOUR = [
+    done("low", "m1", MSE=0.1, R2=0.9),
+    done("mid", "m2", MSE=0.2, R2=0.5),
+    done("high", "m3", MSE=0.3, R2=0.1),
+    done("none", "m4", MAE=1.0),
+]
+
+
+def test_mse_ranks_by_default_and_the_lowest_is_first():
+    ranked = table(FOUR)
+
+    assert names(ranked) == ["low", "mid", "high", "none"]
+    assert [row.rank for row in ranked.rows] == [1, 2, 3, None]
+
+
+@pytest.mark.parametrize(
+    ("sort", "order", "expected"),
+    [
+        ("MSE", "", ["low", "mid", "high", "none"]),
+        ("MSE", "asc", ["low", "mid", "high", "none"]),
+        ("MSE", "desc", ["high", "mid", "low", "none"]),
+        ("R2", "", ["low", "mid", "high", "none"]),
+        ("R2", "asc", ["high", "mid", "low", "none"]),
+        ("model", "", ["low", "mid", "high", "none"]),
+        ("model", "desc", ["none", "high", "mid", "low"]),
+    ],
+)
+def test_the_first_click_sorts_best_first_and_missing_stays_last(sort, order, expected):
+    assert names(table(FOUR, View(sort=sort, order=order))) == expected
+
+
+def test_a_rank_is_the_same_whichever_way_the_table_stands():
+    ranked = table(FOUR, View(sort="MSE", order="desc"))
+
+    assert [row.rank for row in ranked.rows] == [3, 2, 1, None]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("odd", ["NaN", "Infinity", "-Infinity", True, "text", [1, 2], 10**400])
+def test_what_is_no_finite_number_stands_after_the_numbers_and_before_nothing(odd, order):
+    jobs = [
+        done("none", "m1", R2=1.0),
+        done("odd", "m2", MSE=odd),
+        done("a", "m3", MSE=0.5),
+        done("b", "m4", MSE=0.1),
+    ]
+
+    ranked = table(jobs, View(order=order))
+
+    assert names(ranked)[2:] == ["odd", "none"]
+    odd_row = ranked.rows[2]
+    assert odd_row.rank is None
+    assert odd_row.cells["MSE"].mark == ""
+    assert odd_row.cells["MSE"].raw == odd
+
+
+def test_the_table_is_the_same_whatever_order_the_jobs_come_in():
+    jobs = [done(f"j{i}", f"m{i % 3}", f"d{i % 2}", str(i), MSE=i % 4) for i in range(12)]
+    shuffled = random.Random(1).sample(jobs, len(jobs))
+
+    for group in ("job", "cell"):
+        assert table(shuffled, View(group=group)) == table(jobs, View(group=group))
+
+
+def test_seeds_sort_as_numbers():
+    jobs = [done(f"s{seed}", seed=str(seed), MSE=1.0) for seed in (10, 2, 1)]
+
+    assert names(table(jobs, View(sort="seed"))) == ["s1", "s2", "s10"]
+
+
+# --- columns ----------------------------------------------------------------------------------
+
+
+def test_columns_are_every_key_of_the_project_in_the_order_of_their_role():
+    keys = [MetricKey(key, 1) for key in ("seed", "R2", "Latency_P50", "mine", "MAE", "MSE")]
+
+    ranked = table([done("j", MSE=1.0)], View(sort="R2"), keys=keys)
+
+    assert [c.key for c in ranked.metric_columns] == ["R2", "MSE", "MAE", "mine", "Latency_P50", "seed"]
+
+
+def test_a_metric_that_is_called_like_a_column_keeps_a_name_of_its_own():
+    ranked = table([done("j", seed="0", MSE=1.0, rank=7)], View(sort="metric:rank"))
+
+    assert [c.id for c in ranked.columns] == ["model", "dataset", "seed", "metric:rank", "MSE"]
+    assert ranked.view.sort == "metric:rank"
+
+
+def test_without_mse_the_most_common_quality_metric_ranks_and_the_table_says_so():
+    jobs = [done("a", Latency_P50=1.0, accuracy=0.5, f1=0.1), done("b", "n", accuracy=0.7)]
+
+    ranked = table(jobs)
+
+    assert ranked.ranked_by == "accuracy"
+    assert any("accuracy" in note and "MSE" in note for note in ranked.notes)
+
+
+def test_the_projects_own_metric_comes_before_mse():
+    assert table([done("a", MSE=1.0, R2=1.0)], primary="R2").ranked_by == "R2"
+
+
+def test_an_unknown_direction_is_sorted_and_never_ranked():
+    ranked = table([done("a", mine=2), done("b", "n", mine=1)], View(sort="mine"))
+
+    assert names(ranked) == ["b", "a"]
+    assert {row.rank for row in ranked.rows} == {None}
+    assert {row.cells["mine"].mark for row in ranked.rows} == {""}
+
+
+def test_a_metric_that_nobody_reported_is_named():
+    ranked = table(FOUR, View(sort="nope"))
+
+    assert names(ranked)[0] == "low"
+    assert any("'nope'" in note for note in ranked.notes)
+
+
+# --- best and second --------------------------------------------------------------------------
+
+
+def marks(ranked, key="MSE"):
+    return {row.job_id: row.cells[key].mark for row in ranked.rows}
+
+
+def test_best_and_second_are_marked():
+    assert marks(table(FOUR)) == {"low": "best", "mid": "second", "high": "", "none": ""}
+
+
+def test_ties_are_all_best_and_then_there_is_no_second():
+    jobs = [done("a", "m1", MSE=0.1), done("b", "m2", MSE=0.1 + 1e-12), done("c", "m3", MSE=0.2)]
+
+    assert marks(table(jobs)) == {"a": "best", "b": "best", "c": ""}
+    assert [row.rank for row in table(jobs).rows] == [1, 1, 3]
+
+
+def test_marks_and_ranks_hold_within_a_dataset():
+    jobs = [
+        done("a1", "m1", "easy", MSE=0.1),
+        done("a2", "m2", "easy", MSE=0.2),
+        done("b1", "m1", "hard", MSE=10.0),
+        done("b2", "m2", "hard", MSE=20.0),
+    ]
+    ranked = table(jobs)
+
+    assert marks(ranked) == {"a1": "best", "a2": "second", "b1": "best", "b2": "second"}
+    assert [row.rank for row in ranked.rows] == [1, 2, 1, 2]
+    assert any("not comparable" in note for note in ranked.notes)
+
+
+def test_alone_nobody_is_best():
+    assert marks(table([done("a", MSE=1.0)])) == {"a": ""}
+
+
+def test_info_columns_have_no_best():
+    jobs = [done("a", "m1", MSE=1.0, GPU_Utilization=5), done("b", "m2", MSE=2.0, GPU_Utilization=9)]
+
+    assert set(marks(table(jobs), "GPU_Utilization").values()) == {""}
+
+
+# --- which jobs count -------------------------------------------------------------------------
+
+
+def test_the_last_job_of_a_model_dataset_and_seed_counts_and_older_ones_are_superseded():
+    jobs = [done("old", at=1, MSE=0.1), done("new", at=2, MSE=0.3), done("rival", "n", MSE=0.2)]
+    ranked = table(jobs)
+    old = next(row for row in ranked.rows if row.job_id == "old")
+
+    assert (old.rank, old.superseded_by, old.cells["MSE"].mark) == (None, ("b", "new"), "")
+    assert marks(ranked)["rival"] == "best"
+
+
+def test_a_superseded_job_is_not_counted_twice_in_its_cell():
+    jobs = [done("old", at=1, MSE=0.1), done("new", at=2, MSE=0.3)]
+    (row,) = table(jobs, View(group="cell")).rows
+
+    assert (row.n, row.cells["MSE"].raw) == (1, 0.3)
+
+
+def test_jobs_without_a_seed_are_replicates():
+    jobs = [done("a", seed=None, MSE=1.0), done("b", seed=None, MSE=3.0)]
+    (row,) = table(jobs, View(group="cell")).rows
+
+    assert (row.n, row.cells["MSE"].raw) == (2, 2.0)
+
+
+def test_a_superseded_job_stays_so_when_the_later_one_is_filtered_out():
+    jobs = [
+        DoneJob("old", "j", "m", "d", "0", {"MSE": 1.0}, 1),
+        DoneJob("new", "j", "m", "d", "0", {"MSE": 2.0}, 2),
+    ]
+
+    (row,) = table(jobs, View(batch=("old",))).rows
+
+    assert row.superseded_by == ("new", "j")
+
+
+def test_a_fast_dev_run_is_never_ranked():
+    assert names(table([done("real", MSE=1.0), done("dry", fast=True, MSE=0.0)])) == ["real"]
+
+
+def test_filters_keep_what_they_name():
+    jobs = [done(f"{m}{d}{s}", m, d, s, MSE=1.0) for m in "ab" for d in "xy" for s in "01"]
+
+    assert names(table(jobs, View(model=("a",), dataset=("x",), seed=("1",)))) == ["ax1"]
+    assert len(table(jobs, View(model=("a", "b"), dataset=("y",))).rows) == 4
+
+
+def test_a_page_is_a_part_of_the_whole_order():
+    jobs = [done(f"j{i}", seed=str(i), MSE=float(i)) for i in range(5)]
+
+    page = table(jobs, View(page=2), page_rows=2)
+
+    assert names(page) == ["j2", "j3"]
+    assert page.total == 5
+    assert [row.rank for row in page.rows] == [3, 4]
+
+
+# --- cells ------------------------------------------------------------------------------------
+
+
+def test_a_cell_has_mean_standard_deviation_and_n():
+    jobs = [done(f"j{s}", seed=str(s), MSE=value) for s, value in enumerate((0.1, 0.2, 0.3))]
+    (row,) = table(jobs, View(group="cell")).rows
+    cell = row.cells["MSE"]
+
+    assert (cell.raw, cell.n) == (pytest.approx(0.2), 3)
+    assert cell.std == pytest.approx(0.1)
+    assert (cell.display, cell.spread) == ("0.20", "± 0.10")
+
+
+def test_the_standard_deviation_survives_large_numbers():
+    """NIST NumAcc4: 1001 values around 10⁷ with a standard deviation of exactly 0.1."""
+    values = [10000000.2] + [10000000.1, 10000000.3] * 500
+    jobs = [done(f"j{i}", seed=str(i), MSE=value) for i, value in enumerate(values)]
+    (row,) = table(jobs, View(group="cell")).rows
+
+    assert row.cells["MSE"].std == pytest.approx(0.1, rel=1e-7)
+
+
+def test_a_single_seed_has_no_spread():
+    (row,) = table([done("a", MSE=1.0)], View(group="cell")).rows
+
+    assert (row.cells["MSE"].spread, row.cells["MSE"].std) == ("n=1", None)
+
+
+def test_one_diverged_seed_makes_the_cell_diverged_and_not_better():
+    jobs = [
+        done("a", "lucky", seed="0", MSE=0.1),
+        done("b", "lucky", seed="1", MSE="NaN"),
+        done("c", "solid", MSE=0.5),
+    ]
+    ranked = table(jobs, View(group="cell"))
+
+    assert [(row.model, row.rank) for row in ranked.rows] == [("solid", 1), ("lucky", None)]
+    assert ranked.rows[1].cells["MSE"].display == "NaN"
+
+
+def test_cells_are_ranked_by_their_means():
+    jobs = [
+        done(f"{m}{s}", m, seed=str(s), MSE=v + s / 100)
+        for m, v in (("a", 0.5), ("b", 0.1))
+        for s in range(3)
+    ]
+
+    assert [row.model for row in table(jobs, View(group="cell")).rows] == ["b", "a"]
+
+
+# --- numbers ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unit", "text"),
+    [
+        (3e-6, "µs", "3"),
+        (0.0142, "ms", "14.2"),
+        (1.5, "s", "1.50"),
+        (600, "min", "10"),
+        (9000, "h", "2.50"),
+    ],
+)
+def test_seconds_take_one_unit_for_the_column(seconds, unit, text):
+    ranked = table([done("a", MSE=1.0, Latency_P50=seconds)])
+
+    assert column(ranked, "Latency_P50").unit == unit
+    assert shown(ranked, "Latency_P50") == [text]
+
+
+def test_the_median_decides_the_unit_of_all():
+    jobs = [
+        done(f"j{i}", seed=str(i), MSE=float(i), Latency_P50=v) for i, v in enumerate((0.014, 0.002, 3.0))
+    ]
+    ranked = table(jobs)
+
+    assert column(ranked, "Latency_P50").unit == "ms"
+    assert shown(ranked, "Latency_P50") == ["14", "2", "3,000"]
+
+
+@pytest.mark.parametrize(("megabytes", "unit", "text"), [(410.0, "MB", "410"), (4320.0, "GB", "4.22")])
+def test_megabytes_become_gigabytes_from_1024(megabytes, unit, text):
+    ranked = table([done("a", MSE=1.0, GPU_Memory=megabytes)])
+
+    assert (column(ranked, "GPU_Memory").unit, shown(ranked, "GPU_Memory")) == (unit, [text])
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ((0.38, 0.5), ["0.380", "0.500"]),
+        ((0.38001, 0.38002), ["0.38001", "0.38002"]),
+        ((0.38000001, 0.38000002), ["0.380000", "0.380000"]),
+        ((3, 40), ["3", "40"]),
+        ((1e-9, 2e-9), ["1.00e-09", "2.00e-09"]),
+        ((0.5, 1e-7), ["1.0e-07", "0.500"]),
+        ((1e12, 5e12), ["1.000e+12", "5.000e+12"]),
+        ((-0.5, 0.5), ["−0.500", "0.500"]),
+    ],
+)
+def test_best_and_second_best_differ_in_what_is_shown_up_to_six_decimals(values, texts):
+    jobs = [done(f"j{i}", f"m{i}", MSE=value) for i, value in enumerate(values)]
+
+    assert shown(table(jobs), "MSE") == texts
+
+
+def test_raw_values_are_untouched():
+    (row,) = table([done("a", MSE=0.1 + 0.2, Latency_P50=0.0142)]).rows
+
+    assert (row.cells["MSE"].raw, row.cells["Latency_P50"].raw) == (0.1 + 0.2, 0.0142)
+
+
+def test_nothing_overflows():
+    jobs = [done(f"j{i}", seed=str(i), MSE=1.7e308, MAE=5e-324, Latency_P50=1e-300) for i in range(3)]
+
+    for group in ("job", "cell"):
+        assert all(cell.display for row in table(jobs, View(group=group)).rows for cell in row.cells.values())
+    assert math.isinf(1.7e308 * 3)
+
+
+# --- the leader -------------------------------------------------------------------------------
+
+
+def test_the_leader_is_best_on_most_datasets():
+    jobs = [
+        done(f"{m}{d}", m, d, MSE=v) for d in "xyz" for m, v in (("a", 0.1 if d != "z" else 0.9), ("b", 0.5))
+    ]
+
+    found = leader(table(jobs, View(group="cell")))
+
+    assert (found.models, found.wins, found.datasets) == (("a",), 2, 3)
+
+
+def test_without_rivals_nobody_leads():
+    assert leader(table([done("a", MSE=1.0)], View(group="cell"))) is None
+
+
+# --- views ------------------------------------------------------------------------------------
+
+
+def test_a_view_survives_its_own_url():
+    view = View("cell", "a&b=c", "desc", model=("x/y", "z"), dataset=("é",), page=3)
+
+    assert View.parse(view.query()) == view
+
+
+def test_empty_parameters_are_as_good_as_absent():
+    assert View.parse([("model", ""), ("sort", ""), ("group", ""), ("junk", "x")]) == View()
+
+
+@pytest.mark.parametrize(
+    "pair", [("group", "model!"), ("order", "up"), ("page", "0"), ("page", "x"), ("page", "9" * 30)]
+)
+def test_a_view_that_means_nothing_is_refused_by_name(pair):
+    with pytest.raises(BadView, match=pair[0]):
+        View.parse([pair])
