@@ -127,7 +127,6 @@ def _say_url(console: Console, what: str, url: str) -> None:
 
 def _train_all(console: Console, server: DemoServer, directory: Path, plan: Plan) -> dict[str, str]:
     """Train every (model, dataset, seed), and return what trained each model."""
-    from argus_core import Reporter
     from argus_integrations.demo import baseline
     from argus_integrations.demo.progress import Progress
     from argus_integrations.demo.series import load
@@ -137,12 +136,11 @@ def _train_all(console: Console, server: DemoServer, directory: Path, plan: Plan
     seeds = range(plan.seeds)
     jobs = [(f, m, d, s) for d in plan.datasets for f in frameworks for m in f.models for s in seeds]
     n_total = len(jobs) + len(plan.datasets)
-    where = {"url": server.url, "token": server.token}
     with (
         _quiet(),
         _journal_in(directory),
         Progress(console, n_total) as progress,
-        Reporter("demo", project=PROJECT, n_total=n_total, command="argus demo", **where) as reporter,
+        _reporter(server, n_total) as reporter,
     ):
         for dataset in plan.datasets:
             progress.says(f"{baseline.NAME} on {dataset}")
@@ -155,6 +153,19 @@ def _train_all(console: Console, server: DemoServer, directory: Path, plan: Plan
         if not reporter.flush(30):
             raise RuntimeError(f"the server at {server.url} did not take every event")
     return {model: framework.name for framework in frameworks for model in framework.models}
+
+
+def _reporter(server: DemoServer, n_total: int) -> Reporter:
+    from argus_core import Reporter
+
+    return Reporter(
+        "demo",
+        project=PROJECT,
+        n_total=n_total,
+        command="argus demo",
+        url=server.url,
+        token=server.token,
+    )
 
 
 def _frameworks() -> list[Framework]:

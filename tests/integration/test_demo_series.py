@@ -13,7 +13,9 @@ pytestmark = pytest.mark.parametrize("name", DATASETS)
 def whole(name):
     """Return the scaled series, put together again from the windows' targets."""
     series = load(name)
-    parts = [np.concatenate([part[1][:, 0], part[1][-1, 1:]]) for part in (series.train, series.val, series.test)]
+    parts = [
+        np.concatenate([part[1][:, 0], part[1][-1, 1:]]) for part in (series.train, series.val, series.test)
+    ]
     return np.concatenate([series.train[0][0], *parts])
 
 
@@ -29,9 +31,7 @@ def test_every_input_ends_right_before_its_target(name):
 
     for inputs, targets in (load(name).train, load(name).val, load(name).test):
         for past, future in zip(inputs[:3], targets[:3], strict=True):
-            starts = [
-                i for i in range(CONTEXT, len(values)) if np.array_equal(values[i - CONTEXT : i], past)
-            ]
+            starts = [i for i in range(CONTEXT, len(values)) if np.array_equal(values[i - CONTEXT : i], past)]
             assert any(np.array_equal(values[i : i + HORIZON], future) for i in starts)
 
 

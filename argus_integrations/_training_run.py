@@ -1,0 +1,671 @@
+"""The state machine that the callbacks of all frameworks share; they only translate hooks.
+
+::
+
+    idle ─training_began─> training ─training_ended─> trained ─test_began─> testing ─test_ended─> done
+      └──────────────────────────────test_began──────────────────────────────┘      any ─fail─> failed
+
+One job is one model object from its first training to its test stage. A training that begins on the
+same model before a test continues the job; another model, a trial of a search, or a training after
+done or failed is a new job. A further test stage of a done job is a revision: the same job id, the
+merged metrics.
+"""
+
+from __future__ import annotations
+
+import atexit
+import copy
+import logging
+import os
+import sys
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from argus_core.conventions import MetricNames, normalise_metrics
+from argus_core.distributed import rank_from_environment, world_size
+from argus_core.errors import ArgusError
+from argus_core.events import jsonable
+from argus_core.footprint import Footprint, SyncCuda
+from argus_core.guard import never_raise
+from argus_core.identity import new_batch_id, new_job_id
+from argus_core.reporter import Job, Reporter
+from argus_integrations import _sidecar
+
+__all__ = ["FinalStage", "JobFacts", "Options", "TrainingRun", "scalars"]
+
+logger = logging.getLogger(__name__)
+
+FinalStage = Literal["auto", "evaluate", "predict"]
+State = Literal["idle", "training", "trained", "testing", "done", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the user passed to `ArgusCallback`, as it is; see the README of this package."""
+
+    project: str | None = None
+    model: str | None = None
+    dataset: str | None = None
+    seed: int | None = None
+    batch: Reporter | None = None
+    job_id: str | None = None
+    tags: Any = None
+    config: Mapping[str, Any] | None = None
+    metric_names: MetricNames = None
+    final_stage: FinalStage = "auto"
+    footprint: bool = True
+    latency_warmup: int = 1
+    sync_cuda: SyncCuda = "events"
+    url: str | None = field(default=None, repr=False)  # may hold a password
+    token: str | None = field(default=None, repr=False)
+    flush_timeout_s: float = 5.0
+    enabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFacts:
+    """What a framework knows of a job when it begins. The user's options win over each."""
+
+    model: str | None = None
+    dataset: str | None = None
+    seed: int | None = None
+    epochs_total: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+Describe = Callable[[], JobFacts]
+"""Asked only when a job is announced, so that what is slow or unusual costs nothing otherwise."""
+
+
+@dataclass(slots=True)
+class _Epoch:
+    """An epoch that has ended and whose metrics may still be coming."""
+
+    number: int
+    data: dict[str, Any]
+
+
+class TrainingRun:
+    """Turns the stages of one callback into events. All methods belong to the thread that trains.
+
+    Emits only on global rank zero, which the framework tells at the begin of every stage; until
+    then the environment decides. Pickles as configuration: job id, batch id and owner pid stay; a
+    deep copy is another job.
+
+    Attributes:
+        state: where the current job stands.
+        job_id: of the current job, known before it is announced.
+        batch_id: of all jobs of this callback.
+        footprint: measures the current job; the frameworks' batch hooks feed it.
+        is_rank_zero: whether this process reports.
+    """
+
+    def __init__(self, options: Options, framework: str) -> None:
+        self._options = options
+        self._framework = framework
+        reporter = options.batch
+        self.batch_id = (
+            reporter.batch_id if reporter else os.environ.get("ARGUS_BATCH_ID") or new_batch_id(framework)
+        )
+        self._owner_pid = reporter.owner_pid if reporter else os.getpid()
+        self._first_job_id = options.job_id or new_job_id(options.model, options.dataset, options.seed)
+        self._reset()
+        _known_runs.add(self)
+        _watch_the_end()
+
+    def _reset(self) -> None:
+        """Stand as a new callback stands: nothing announced, nothing measured."""
+        self.state: State = "idle"
+        self.job_id = self._first_job_id
+        self.is_rank_zero = rank_from_environment() in (None, 0)
+        self.footprint = self._new_footprint(None)
+        self._reporter: Reporter | None = self._options.batch
+        self._job: Job | None = None
+        self._jobs_begun = 0
+        self._batch_is_closed = False
+        self._model_ref: Callable[[], Any] = _nothing
+        self._job_was_trained = False
+        self._epoch_offset = 0
+        self._last_epoch = -1
+        self._first_epoch_of_training = True
+        self._pending: _Epoch | None = None
+        self._result = _Result()
+        self._extra: dict[str, Any] = {}
+        self._seen_error: object = None
+
+    @property
+    def options(self) -> Options:
+        """What the user passed."""
+        return self._options
+
+    # --- training -------------------------------------------------------------------------------
+
+    def training_began(
+        self,
+        model: object,
+        describe: Describe,
+        *,
+        rank_zero: bool,
+        new_job: bool = False,
+        failed_silently: bool = False,
+    ) -> None:
+        """Announce a job, or continue the current one.
+
+        Args:
+            model: the object that trains; it decides whether the job continues.
+            describe: asked when a job is announced.
+            rank_zero: whether this process is global rank zero.
+            new_job: this training is a job of its own, whatever the model (a trial of a search).
+            failed_silently: the framework has no hook for exceptions: a training still open has failed.
+        """
+        self.is_rank_zero = rank_zero
+        if self.state == "training":
+            if self._first_epoch_of_training and self._is_same_model(model):
+                return  # the same callback, listed twice
+            if failed_silently:
+                self._fail_silently()
+        self.send_epoch()
+        continues = self.state in ("training", "trained") and self._is_same_model(model) and not new_job
+        if not continues:
+            self._begin_job(model, describe)
+        self.state = "training"
+        self._job_was_trained = True
+        self._first_epoch_of_training = True
+        self._seen_error = _last_error()
+        self.footprint.train_began()
+
+    def epoch_began(self) -> None:
+        """Send the epoch before, with all the metrics it has got by now, and start the clock."""
+        self.send_epoch()
+        self.footprint.epoch_began()
+
+    def epoch_ended(self, epoch: int, **data: Any) -> None:
+        """Close an epoch; `send_epoch` reports it.
+
+        Args:
+            epoch: as the framework counts, from 0; a second training of the same job that starts again
+                at 0 goes on counting where the first one ended.
+            **data: what is known of it already.
+        """
+        if self.state != "training":
+            return
+        if self._first_epoch_of_training:
+            self._epoch_offset = self._last_epoch + 1 if epoch == 0 else 0
+        elif epoch + self._epoch_offset == self._last_epoch:
+            return  # the same callback, listed twice
+        self._first_epoch_of_training = False
+        seconds_per_batch = self.footprint.epoch_ended()
+        if seconds_per_batch is not None:
+            data["batch_time_ms"] = 1e3 * seconds_per_batch
+        self._last_epoch = epoch + self._epoch_offset
+        self._pending = _Epoch(self._last_epoch, data)
+
+    @property
+    def has_pending_epoch(self) -> bool:
+        """Whether an epoch has ended and is not reported yet."""
+        return self._pending is not None
+
+    def add_to_epoch(self, **data: Any) -> None:
+        """Add metrics to the epoch that ended last; does nothing once it is sent."""
+        if self._pending is not None:
+            self._pending.data.update(data)
+
+    def send_epoch(self) -> None:
+        """Report the epoch that ended last, once."""
+        epoch, self._pending = self._pending, None
+        if epoch is None or not self._reports or self._job is None:
+            return
+        data = {name: value for name, value in scalars(epoch.data).items() if name not in ("epoch", "self")}
+        self._job.epoch(epoch.number, **data)
+
+    def training_ended(self) -> None:
+        """Close the training; a test stage may follow."""
+        if self.state != "training":
+            return
+        self.send_epoch()
+        self.footprint.train_ended()
+        self.state = "trained"
+        self._save_sidecar()
+        self.flush()
+
+    # --- test -----------------------------------------------------------------------------------
+
+    def test_began(
+        self,
+        model: object,
+        describe: Describe,
+        *,
+        rank_zero: bool,
+        failed_silently: bool = False,
+        already_measuring: bool = False,
+    ) -> None:
+        """Open a test stage of the current job, or announce a job that is only tested.
+
+        Args:
+            model: the object that is tested. A trained job takes any: a checkpoint loads into a new one.
+            describe: asked when a job is announced.
+            rank_zero: whether this process is global rank zero.
+            failed_silently: as for `training_began`.
+            already_measuring: `footprint.test_began` was called when the stage began; the framework
+                says only at its end whether it was a test.
+        """
+        self.is_rank_zero = rank_zero
+        if self.state == "training" and failed_silently:
+            self._fail_silently()
+        self.send_epoch()
+        is_another = self.state == "done" and not self._is_same_model(model) and not self._job_was_trained
+        measured = self.footprint
+        if self.state == "idle" and self._load_sidecar(describe):
+            self._model_ref = _reference(model)
+        elif self.state == "idle" or is_another:
+            self._begin_job(model, describe)
+        self.state = "testing"
+        self._seen_error = _last_error()
+        self.footprint.model = model
+        if already_measuring:
+            self.footprint.adopt_test(measured)
+        else:
+            self.footprint.test_began()
+
+    def test_ended(
+        self,
+        raw: Mapping[str, Any],
+        *,
+        prefix: str | None = None,
+        suffix: str = "",
+        total_s: float | None = None,
+        samples: float | None = None,
+        latencies_are_valid: bool = True,
+    ) -> None:
+        """Report the row of the leaderboard: `raw`, normalised and merged with earlier stages.
+
+        Args:
+            raw: what the framework logged.
+            prefix: known to stand before every name (`eval`).
+            suffix: the evaluation data set.
+            total_s: how long the stage took, if the framework knows.
+            samples: how many samples it tested, if the framework knows.
+            latencies_are_valid: whether the batches were timed one after the other.
+        """
+        if self.state != "testing":
+            return  # the same callback, listed twice
+        self.state = "done"
+        self.footprint.test_ended(total_s=total_s, samples=samples, latencies_are_valid=latencies_are_valid)
+        if not self._reports or self._job is None:
+            return
+        self._result.add(raw, prefix, suffix, self._options.metric_names)
+        columns = self.footprint.metrics() if self._options.footprint else {}
+        self.footprint.model = None  # a callback keeps no model alive
+        self._job.done({**columns, **self._result.metrics}, **self._result_details())
+        self._save_sidecar()
+        self._close_implicit_batch(None)
+
+    def _result_details(self) -> dict[str, Any]:
+        details: dict[str, Any] = {"metrics_raw": self._result.raw, **self._extra}
+        if self._result.dropped:
+            details["dropped"] = sorted(self._result.dropped)
+            logger.warning(
+                "argus: left out of the metrics of %s, because they are no scalars: %s",
+                self.job_id,
+                ", ".join(details["dropped"]),
+            )
+        if self._options.footprint and self.footprint.latency_warmup:
+            details["latency_warmup"] = self.footprint.latency_warmup
+        return details
+
+    # --- failure and end ------------------------------------------------------------------------
+
+    def fail(
+        self, error: BaseException | None, *, reason: str | None = None, interrupted: bool = False
+    ) -> None:
+        """Report that the current job ended without a result; a later test stage still makes it done.
+
+        Does nothing for a job that was never announced, or that has a result already: one more test
+        stage that fails takes nothing from the result of the stage before.
+        """
+        if self._load_sidecar(None):  # the parent of `ddp_spawn`: its children announced the job
+            self.state = "training" if self.state == "idle" else self.state
+        if self._job is None or self.state in ("idle", "failed"):
+            return
+        self.send_epoch()
+        self.footprint.train_ended()
+        if self._result.metrics:
+            self.state = "done"
+            return
+        self.state = "failed"
+        if not self._reports:
+            return
+        self._job.failed(error, reason=reason, status="interrupted" if interrupted else None)
+        self._close_implicit_batch(error if error is not None else StageDidNotEnd(reason or "unknown"))
+
+    def _fail_silently(self) -> None:
+        """Report a training that never ended, in a framework without a hook for exceptions."""
+        error = _last_error()
+        if error is not None and error is not self._seen_error and isinstance(error, BaseException):
+            self.fail(error)
+        else:
+            self.fail(None, reason=f"{self._framework} training did not reach its end")
+
+    def flush(self, timeout_s: float | None = None) -> bool:
+        """Wait until the server has everything, at most `timeout_s` (default `flush_timeout_s`)."""
+        if self._reporter is None or not self._reports:
+            return True
+        return self._reporter.flush(self._options.flush_timeout_s if timeout_s is None else timeout_s)
+
+    def close(self, error: BaseException | None = None) -> None:
+        """End the batch, if it is this callback's own, and say which job was never tested.
+
+        Args:
+            error: what ended the run; it fails a job that has no result yet.
+        """
+        if error is None and self.state in ("training", "testing"):
+            error = sys.exc_info()[1]  # `close()` in an `except` or `finally` block
+        self.send_epoch()
+        if error is not None:
+            self.fail(error)
+        elif self.state in ("training", "testing") and not self._result.metrics:
+            self.fail(None, reason=f"the {self.state} stage did not reach its end", interrupted=True)
+        elif self.state == "trained" and self._batch_is_closed:
+            self._warn_untested()
+        self._close_implicit_batch(error)
+        self.flush()
+
+    def end_of_process(self) -> None:
+        """Close what is still open at exit, as failed if an exception ended the process."""
+        if os.getpid() != self._owner_pid:
+            return
+        is_open = self.state in ("training", "testing")
+        if (self._options.batch is not None or self._batch_is_closed) and not is_open:
+            return  # its reporter closes itself, or is closed
+        self._load_sidecar(None)
+        error = _last_error()
+        is_news = error is not None and error is not self._seen_error
+        is_script = not hasattr(sys, "ps1")  # at a prompt, an error after training may be a typing error
+        self.close(error if is_news and (is_open or is_script) else None)
+
+    def _warn_untested(self) -> None:
+        """Say what a batch that is still open says when it is closed."""
+        if self._job is not None and self._reports:
+            logger.warning(
+                "argus: job %s was trained but never tested, so it is not ranked. %s",
+                self.job_id,
+                _HOW_TO_TEST[self._framework],
+            )
+
+    def _close_implicit_batch(self, error: BaseException | None) -> None:
+        """End the batch exactly once, unless somebody else owns it or it was never announced."""
+        reporter = self._reporter
+        if reporter is None or self._job is None or not self._reports:
+            return
+        if self._options.batch is not None or self._batch_is_closed or os.getpid() != self._owner_pid:
+            self.flush()
+            return
+        self._batch_is_closed = True
+        reporter.close(error)
+        _open_runs.discard(self)
+        _sidecar.delete(*self._sidecar_key)
+
+    # --- jobs -----------------------------------------------------------------------------------
+
+    @property
+    def _reports(self) -> bool:
+        return self.is_rank_zero and self._options.enabled is not False
+
+    def _is_same_model(self, model: object) -> bool:
+        return model is not None and self._model_ref() is model
+
+    def _begin_job(self, model: object, describe: Describe) -> None:
+        """Announce a new job. The first one has the id that was known from the beginning."""
+        if self._jobs_begun:
+            self.job_id = self._next_job_id()
+        self._jobs_begun += 1
+        self._job = None
+        self._model_ref = _reference(model)
+        self._job_was_trained = False
+        self._last_epoch = -1
+        self._pending = None
+        self._result = _Result()
+        facts = self._merged(describe())
+        self.footprint = self._new_footprint(facts.seed)
+        self._extra = {name: value for name, value in facts.extra.items() if name == "fast_dev_run"}
+        self._announce(facts)
+
+    def _next_job_id(self) -> str:
+        options = self._options
+        if options.job_id:
+            return f"{options.job_id}-{self._jobs_begun + 1}"
+        return new_job_id(options.model, options.dataset, options.seed)
+
+    def _announce(self, facts: JobFacts) -> None:
+        if not self._reports:
+            return
+        self._job = self._own_reporter().job(
+            self.job_id,
+            model=facts.model,
+            dataset=facts.dataset,
+            seed=facts.seed,
+            epochs_total=facts.epochs_total,
+            config=self._options.config,
+            tags=self._options.tags,
+            framework=self._framework,
+            **facts.extra,
+        )
+        self._job.how_to_test = _HOW_TO_TEST[self._framework]
+        self._save_sidecar()
+        if os.getpid() == self._owner_pid:
+            _open_runs.add(self)
+            _watch_the_end()
+            _watch_cells(self)
+
+    def _merged(self, facts: JobFacts) -> JobFacts:
+        options = self._options
+        return replace(
+            facts,
+            model=options.model if options.model is not None else facts.model,
+            dataset=options.dataset if options.dataset is not None else facts.dataset,
+            seed=options.seed if options.seed is not None else facts.seed,
+        )
+
+    def _own_reporter(self) -> Reporter:
+        if self._reporter is None:
+            options = self._options
+            self._reporter = Reporter(
+                self._framework,
+                project=options.project,
+                batch_id=self.batch_id,
+                url=options.url,
+                token=options.token,
+                enabled=options.enabled,
+                flush_timeout_s=options.flush_timeout_s,
+            )
+            self._reporter.owner_pid = self._owner_pid  # a spawned child reports, but its parent closes
+        return self._reporter
+
+    def _new_footprint(self, seed: int | None) -> Footprint:
+        return Footprint(
+            seed=seed,
+            latency_warmup=self._options.latency_warmup,
+            sync_cuda="off" if self._framework == "keras" else self._options.sync_cuda,
+            world_size=world_size(),
+        )
+
+    # --- other processes ------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the configuration without the token; a copy in another process starts idle."""
+        return {
+            "options": replace(self._options, token=None),
+            "framework": self._framework,
+            "batch_id": self.batch_id,
+            "owner_pid": self._owner_pid,
+            "job_id": self._first_job_id,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._options = state["options"]
+        self._framework = state["framework"]
+        self.batch_id = state["batch_id"]
+        self._owner_pid = state["owner_pid"]
+        self._first_job_id = state["job_id"]
+        self._reset()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TrainingRun:
+        """Return the run of another job with the same configuration, in the same batch."""
+        twin = copy.copy(self)  # by way of __getstate__
+        twin._options = self._options
+        twin._reporter = self._options.batch
+        twin._owner_pid = os.getpid() if self._options.batch is None else self._owner_pid
+        unique = new_job_id(self._options.job_id)
+        twin._first_job_id = unique if self._options.job_id else self._next_job_id()
+        twin.job_id = twin._first_job_id
+        return twin
+
+    @property
+    def _sidecar_key(self) -> tuple[str, str, int]:
+        return self.batch_id, self.job_id, self._owner_pid
+
+    def _save_sidecar(self) -> None:
+        """Leave the measurements for a test stage in another process, if this is not the one that began."""
+        if os.getpid() != self._owner_pid and self._job is not None and self._reports:
+            _sidecar.save(
+                *self._sidecar_key,
+                {
+                    "state": self.state,
+                    "footprint": self.footprint.state(),
+                    "elapsed_s": self._job.elapsed_s,
+                    "epochs": self._last_epoch + 1,
+                    "extra": self._extra,
+                    "result": vars(self._result),
+                },
+            )
+
+    def _load_sidecar(self, describe: Describe | None) -> bool:
+        """Take over a job that another process of this run announced; return whether there was one."""
+        if self._job is not None or not self._reports:
+            return False
+        saved = _sidecar.load(*self._sidecar_key)
+        if saved is None:
+            return False
+        reporter = self._own_reporter()
+        self._job = _resumed_job(reporter, self.job_id, saved)
+        facts = self._merged(describe() if describe is not None else JobFacts())
+        self.footprint = self._new_footprint(facts.seed)
+        self.footprint.restore(saved["footprint"])
+        self._extra = saved["extra"]
+        vars(self._result).update(saved["result"])
+        self._job_was_trained = True
+        self.state = saved["state"]
+        return True
+
+
+def _resumed_job(reporter: Reporter, job_id: str, saved: Mapping[str, Any]) -> Job:
+    """Return a job that another process has announced, without announcing it again."""
+    job = Job(reporter, job_id)
+    job._started_s = time.monotonic() - saved["elapsed_s"]
+    job._epochs = set(range(saved["epochs"]))
+    if saved["state"] in ("done", "failed"):
+        job.status = saved["state"]
+    reporter._started_s = job._started_s
+    reporter._jobs[job_id] = job
+    return job
+
+
+class StageDidNotEnd(ArgusError):
+    """The process or the user went on while a stage was still open; what ended it is not known."""
+
+
+class _Result:
+    """The metrics of all test stages of one job so far; a later stage wins."""
+
+    def __init__(self) -> None:
+        self.metrics: dict[str, Any] = {}
+        self.raw: dict[str, Any] = {}
+        self.dropped: list[str] = []
+
+    def add(self, raw: Mapping[str, Any], prefix: str | None, suffix: str, metric_names: MetricNames) -> None:
+        plain, unusable = jsonable(raw)
+        stage = normalise_metrics(plain or {}, prefix=prefix, suffix=suffix, metric_names=metric_names)
+        self.metrics.update(stage.metrics)
+        self.raw.update(stage.raw)
+        self.dropped += [name for name in (*stage.dropped, *unusable) if name not in self.dropped]
+
+
+_HOW_TO_TEST = {
+    "lightning": "Call `trainer.test(...)` with the same callback.",
+    "transformers": "Call `trainer.evaluate(...)` or `trainer.predict(...)` after training.",
+    "keras": "`model.evaluate()` needs `callbacks=[cb]`.",
+}
+
+
+def scalars(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of `data` that are numbers, as plain numbers (NaN as its wire string)."""
+    plain, _ = jsonable(data)
+    return {
+        name: value
+        for name, value in (plain or {}).items()
+        if isinstance(value, (bool, int, float)) or value in ("NaN", "Infinity", "-Infinity")
+    }
+
+
+def _nothing() -> None:
+    return None
+
+
+def _reference(model: object) -> Callable[[], Any]:
+    """Return a weak reference where the object allows one: a callback must not keep a model alive."""
+    try:
+        return weakref.ref(model)
+    except TypeError:
+        return lambda: model
+
+
+# --- the end of the process, and of a notebook's cell -----------------------------------------
+
+_known_runs: weakref.WeakSet[TrainingRun] = weakref.WeakSet()
+_open_runs: set[TrainingRun] = set()
+
+
+def _watch_the_end() -> None:
+    """Have open batches closed at exit, before the reporters that were made so far close themselves."""
+    atexit.unregister(_close_open_runs)
+    atexit.register(_close_open_runs)
+
+
+@never_raise
+def _close_open_runs() -> None:
+    for run in {*_open_runs, *_known_runs}:
+        _close_at_exit(run)
+
+
+@never_raise
+def _close_at_exit(run: TrainingRun) -> None:
+    run.end_of_process()
+
+
+def _last_error() -> BaseException | None:
+    """Return the exception that ended the process, or the last cell of a notebook."""
+    error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    return error if isinstance(error, BaseException) else None
+
+
+def _watch_cells(run: TrainingRun) -> None:
+    """In IPython, learn of an exception at the end of its cell: there is no process that ends."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is None:
+        return
+    reference = weakref.ref(run)
+
+    @never_raise
+    def cell_ended(result: Any) -> None:
+        watched = reference()
+        error = getattr(result, "error_in_exec", None)
+        if watched is None or watched.state not in ("training", "testing"):
+            return
+        if isinstance(error, BaseException):
+            watched.fail(error)
+
+    shell.events.register("post_run_cell", cell_ended)

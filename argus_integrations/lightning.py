@@ -1,0 +1,301 @@
+"""`ArgusCallback` for Lightning, under `lightning` and `pytorch_lightning` alike.
+
+::
+
+    cb = ArgusCallback(project="my-paper", dataset="etth1")
+    trainer = Trainer(max_epochs=10, callbacks=[cb])
+    trainer.fit(model, train_loader, val_loader)
+    trainer.test(model, test_loader)  # sends the row of the leaderboard
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from argus_core.guard import never_raise
+from argus_integrations import _describe
+from argus_integrations._callback import CommonCallback
+from argus_integrations._training_run import JobFacts, Options, TrainingRun
+
+__all__ = ["ArgusCallback"]
+
+_NAMESPACES = ("lightning.pytorch", "pytorch_lightning")
+
+
+def _imported_callback_classes() -> list[type]:
+    """Return the `Callback` class of every Lightning that this process has imported."""
+    modules = (sys.modules.get(name) for name in _NAMESPACES)
+    found = (getattr(module, "Callback", None) for module in modules)
+    return [cls for cls in found if isinstance(cls, type)]
+
+
+def _callback_classes() -> list[type]:
+    """Return them, and import the first that is installed when none is imported yet."""
+    if not _imported_callback_classes():
+        try:
+            importlib.import_module(_NAMESPACES[0])
+        except ModuleNotFoundError:
+            importlib.import_module(_NAMESPACES[1])
+    return _imported_callback_classes()
+
+
+_classes_by_bases: dict[tuple[type, ...], type] = {}
+
+
+class _UnderEveryLightning:
+    """Gives an instance the `Callback` of a Lightning that was imported later as one more base.
+
+    `lightning.pytorch.Callback` and `pytorch_lightning.Callback` are different classes, and a Trainer
+    takes a callback that stands alone, not in a list, only if it is an instance of its own.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG004 - __init__'s
+        missing = tuple(base for base in _imported_callback_classes() if not issubclass(cls, base))
+        if not missing:
+            return super().__new__(cls)
+        bases = (cls, *missing)
+        if bases not in _classes_by_bases:
+            namespace = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "_argus_root": cls}
+            _classes_by_bases[bases] = type(cls.__name__, bases, namespace)
+        return super().__new__(_classes_by_bases[bases])
+
+
+class ArgusCallback(CommonCallback, _UnderEveryLightning, *_callback_classes()):  # type: ignore[misc]
+    """Reports a training under Lightning. Stateless: nothing of it is in a checkpoint.
+
+    `job_epoch` leaves one hook after its epoch, because a module's own `on_train_epoch_end` logs after
+    the callbacks'. Of the callback metrics, an epoch gets those that were computed in it: Lightning
+    keeps the validation metrics of earlier epochs. `train_loss` is the metric `train_loss`, `train/loss`,
+    `training_loss` or `loss`, as the module logged it.
+    """
+
+    _argus_framework = "lightning"
+
+    def _argus_adopt(self, run: TrainingRun, options: Options) -> None:
+        super()._argus_adopt(run, options)
+        self._argus_seen: dict[str, Any] = {}
+        self._argus_last_batch: Any = None
+
+    @classmethod
+    def _argus_class(cls) -> type[CommonCallback]:
+        return cls.__dict__.get("_argus_root", cls)  # type: ignore[no-any-return]
+
+    # --- training -------------------------------------------------------------------------------
+
+    @never_raise
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Announce the job: the sanity check is over, and an empty fit never comes here."""
+        self._argus_seen = {}
+        self._argus_run.training_began(
+            pl_module, lambda: _facts(trainer, pl_module, "train"), rank_zero=trainer.is_global_zero
+        )
+        self._argus_run.footprint.world_size = trainer.world_size
+
+    @never_raise
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """Send the epoch before, whose metrics are complete only now."""
+        self._argus_last_batch = None
+        self._argus_complete_epoch(trainer)
+        self._argus_run.epoch_began()
+
+    @never_raise
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the batch; no tensor is read."""
+        if batch_idx != self._argus_last_batch:
+            self._argus_last_batch = batch_idx
+            self._argus_run.footprint.step(_batch_size(batch))
+
+    @never_raise
+    def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
+        """Stop the epoch's clock; the sanity check and `validate()` are in no epoch."""
+        if self._argus_run.state == "training" and not trainer.sanity_checking:
+            self._argus_run.footprint.validation_began()
+
+    @never_raise
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Let it run again."""
+        if self._argus_run.state == "training" and not trainer.sanity_checking:
+            self._argus_run.footprint.validation_ended()
+
+    @never_raise
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Close the epoch, but read no metric: the module has not logged its last ones, and the read may
+        issue collectives that the module's own would meet on another rank.
+        """  # noqa: D205
+        self._argus_run.epoch_ended(trainer.current_epoch, lr=_learning_rate(trainer))
+
+    @never_raise
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        """Send the last epoch."""
+        self._argus_complete_epoch(trainer)
+        self._argus_run.training_ended()
+
+    def _argus_complete_epoch(self, trainer: Any) -> None:
+        """Give the epoch that ended its metrics. On every rank: the read may issue collectives."""
+        if self._argus_run.has_pending_epoch:
+            self._argus_add_to_epoch(dict(trainer.callback_metrics))
+
+    def _argus_add_to_epoch(self, metrics: dict[str, Any]) -> None:
+        fresh = {name: value for name, value in metrics.items() if self._argus_seen.get(name) is not value}
+        self._argus_seen = metrics
+        self._argus_run.add_to_epoch(**_epoch_data(fresh))
+
+    # --- test -----------------------------------------------------------------------------------
+
+    @never_raise
+    def on_test_start(self, trainer: Any, pl_module: Any) -> None:
+        """Open the test stage; a test without a fit announces its job here."""
+        self._argus_last_batch = None
+        self._argus_run.test_began(
+            pl_module, lambda: _facts(trainer, pl_module, "test"), rank_zero=trainer.is_global_zero
+        )
+        self._argus_run.footprint.world_size = trainer.world_size
+
+    @never_raise
+    def on_test_batch_start(
+        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Start the clock: data is loaded and on the device."""
+        self._argus_run.footprint.batch_began()
+
+    @never_raise
+    def on_test_batch_end(
+        self,
+        trainer: Any,
+        pl_module: Any,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Stop it."""
+        if (batch_idx, dataloader_idx) != self._argus_last_batch:
+            self._argus_last_batch = (batch_idx, dataloader_idx)
+            self._argus_run.footprint.batch_ended(_batch_size(batch))
+
+    @never_raise
+    def on_test_end(self, trainer: Any, pl_module: Any) -> None:
+        """Send the row of the leaderboard.
+
+        Lightning calls callbacks before the module's own `on_test_epoch_end`: what a module logs there
+        stands in `callback_metrics` only now. The read may issue collectives, so every rank does it.
+        """
+        metrics = dict(trainer.callback_metrics)
+        self._argus_run.test_ended(_without_forks(metrics))
+
+    # --- failure --------------------------------------------------------------------------------
+
+    @never_raise
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        """Report the failure, with the epoch that was still waiting for its metrics.
+
+        They are read without computing any: the other ranks would not join a collective now.
+        """
+        if self._argus_run.has_pending_epoch:
+            connector = getattr(trainer, "_logger_connector", None)
+            self._argus_add_to_epoch(dict(getattr(connector, "_callback_metrics", {})))
+        self._argus_run.fail(exception)
+
+
+# --- what a trainer knows -----------------------------------------------------------------------
+
+
+def _facts(trainer: Any, module: Any, stage: str) -> JobFacts:
+    max_epochs = trainer.max_epochs
+    is_finite = isinstance(max_epochs, int) and max_epochs > 0 and stage == "train"
+    return JobFacts(
+        model=_model_name(module),
+        dataset=_dataset_name(trainer, stage),
+        seed=_seed(),
+        epochs_total=max_epochs if is_finite else None,
+        extra={"fast_dev_run": True} if trainer.fast_dev_run else {},
+    )
+
+
+def _seed() -> int | None:
+    seed = _describe.environment_seed()
+    return seed if seed is not None else _describe.torch_seed()
+
+
+def _model_name(module: Any) -> str | None:
+    hparams = getattr(module, "hparams", None)
+    if isinstance(hparams, Mapping):
+        for key in ("model_name", "arch"):
+            if isinstance(hparams.get(key), str) and hparams[key]:
+                return str(hparams[key])
+    return _describe.class_name_of_model(module)
+
+
+def _dataset_name(trainer: Any, stage: str) -> str | None:
+    datamodule = getattr(trainer, "datamodule", None)
+    if datamodule is not None:
+        name = type(datamodule).__name__.removesuffix("DataModule")
+        if name and name != "Lightning":
+            return name
+    loaders = trainer.test_dataloaders if stage == "test" else trainer.train_dataloader
+    return _describe.class_name_of_dataset(_first_dataset(loaders))
+
+
+def _first_dataset(loaders: Any) -> Any:
+    while isinstance(loaders, (list, tuple, dict)) and loaders:
+        loaders = next(iter(loaders.values())) if isinstance(loaders, dict) else loaders[0]
+    return getattr(loaders, "dataset", None)
+
+
+def _learning_rate(trainer: Any) -> float | None:
+    """Return the learning rate that the epoch ended with: of the first group of the first optimizer."""
+    for optimizer in trainer.optimizers:
+        for group in optimizer.param_groups:
+            return float(group["lr"])
+    return None
+
+
+def _batch_size(batch: Any, depth: int = 4) -> int:
+    """Return the length of the first tensor in a batch, 0 if there is none. Never reads one."""
+    shape = getattr(batch, "shape", None)
+    if shape is not None:
+        return int(shape[0]) if len(shape) else 1
+    if depth:
+        if isinstance(batch, Mapping):
+            batch = tuple(batch.values())
+        if isinstance(batch, (list, tuple)):
+            for item in batch:
+                size = _batch_size(item, depth - 1)
+                if size:
+                    return size
+    return int(getattr(batch, "num_graphs", 0) or 0)  # a PyTorch Geometric batch
+
+
+def _without_forks(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop `x_step` and `x_epoch` where Lightning logged `x` both ways; `x` is the epoch's value."""
+    return {
+        name: value
+        for name, value in metrics.items()
+        if not (name.endswith(("_step", "_epoch")) and name.rpartition("_")[0] in metrics)
+    }
+
+
+_TRAIN_LOSS = ("train_loss", "training_loss", "loss")
+_VAL_LOSS = ("val_loss", "valid_loss", "validation_loss")
+
+
+def _epoch_data(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the two losses as the wire does; every other metric keeps its own name."""
+    data = {name: value for name, value in _without_forks(metrics).items() if not name.endswith("_step")}
+    for wire_name, wanted in (("train_loss", _TRAIN_LOSS), ("val_loss", _VAL_LOSS)):
+        plain = {_plain(name): name for name in reversed(data)}
+        found = next((plain[name] for name in wanted if name in plain), None)
+        if found is not None:
+            data[wire_name] = data.pop(found)
+    return data
+
+
+def _plain(name: str) -> str:
+    """Return `train/loss`, `Train-Loss` and `train_loss_epoch` as `train_loss`."""
+    folded = name.casefold().translate(str.maketrans("/.-: ", "_____"))
+    return folded.removesuffix("_epoch")

@@ -1,0 +1,120 @@
+"""One table for three frameworks: the same model, data and seed give the same columns."""
+
+from __future__ import annotations
+
+import keras
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+from transformers import Trainer, TrainingArguments
+
+from argus_core.reporter import Reporter
+from argus_integrations.keras import ArgusCallback as KerasCallback
+from argus_integrations.lightning import ArgusCallback as LightningCallback
+from argus_integrations.transformers import ArgusCallback as TransformersCallback
+
+BATCH, EPOCHS, RATE, SAMPLES = 8, 3, 0.05, 96
+X = np.random.default_rng(0).normal(size=(SAMPLES, 3)).astype("float32")
+Y = X @ np.array([[1.0], [-2.0], [0.5]], dtype="float32")
+WEIGHT = np.array([[0.1], [0.2], [0.3]], dtype="float32")
+DATA = TensorDataset(torch.tensor(X), torch.tensor(Y))
+
+
+def linear():
+    layer = torch.nn.Linear(3, 1)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor(WEIGHT.T))
+        layer.bias.zero_()
+    return layer
+
+
+def train_with_lightning(**job):
+    class Linear(pl.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.layer = linear()
+
+        def training_step(self, batch, batch_idx):
+            return torch.nn.functional.mse_loss(self.layer(batch[0]), batch[1])
+
+        def test_step(self, batch, batch_idx):
+            self.log("test_mse", torch.nn.functional.mse_loss(self.layer(batch[0]), batch[1]))
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), RATE)
+
+    cb = LightningCallback(**job)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = pl.Trainer(
+        max_epochs=EPOCHS, callbacks=cb, accelerator="cpu", enable_model_summary=False, **quiet
+    )
+    model = Linear()
+    trainer.fit(model, DataLoader(DATA, BATCH))
+    trainer.test(model, DataLoader(DATA, BATCH), verbose=False)
+
+
+def train_with_transformers(tmp_path, **job):
+    class Linear(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = linear()
+
+        def forward(self, x, labels):
+            predicted = self.layer(x)
+            return {"loss": torch.nn.functional.mse_loss(predicted, labels), "logits": predicted}
+
+    class InOrder(Trainer):
+        def _get_train_sampler(self, *args, **kwargs):
+            return torch.utils.data.SequentialSampler(self.train_dataset)
+
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path),
+        num_train_epochs=EPOCHS,
+        per_device_train_batch_size=BATCH,
+        per_device_eval_batch_size=BATCH,
+        learning_rate=RATE,
+        lr_scheduler_type="constant",
+        optim="sgd",
+        max_grad_norm=0.0,
+        save_strategy="no",
+        report_to=[],
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    trainer = InOrder(
+        Linear(),
+        arguments,
+        train_dataset=[{"x": x, "labels": y} for x, y in zip(X, Y, strict=True)],
+        compute_metrics=lambda p: {"mse": float(np.square(p.predictions - p.label_ids).mean())},
+        callbacks=[TransformersCallback(**job)],
+    )
+    trainer.train()
+    trainer.evaluate([{"x": x, "labels": y} for x, y in zip(X, Y, strict=True)])
+
+
+def train_with_keras(**job):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.layers[0].set_weights([WEIGHT, np.zeros(1)])
+    model.compile(keras.optimizers.SGD(RATE), "mse", metrics=["mse"])
+    cb = KerasCallback(**job)
+    model.fit(X, Y, batch_size=BATCH, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[cb])
+    model.evaluate(X, Y, batch_size=BATCH, verbose=0, callbacks=[cb])
+
+
+def test_the_same_model_gives_the_same_row_in_every_framework(sent, tmp_path):
+    with Reporter("frameworks") as reporter:
+        job = {"batch": reporter, "model": "linear", "dataset": "line", "seed": 0}
+        train_with_lightning(**job)
+        train_with_transformers(tmp_path, **job)
+        train_with_keras(**job)
+
+    rows = [event.data["metrics"] for event in sent.of_type("job_done")]
+    assert len(rows) == 3
+    assert [row["MSE"] for row in rows] == pytest.approx([rows[0]["MSE"]] * 3, abs=1e-4)
+    assert rows[0]["MSE"] < 1  # it has learnt something
+    columns = [row.keys() - {"loss"} for row in rows]
+    assert columns[0] == columns[1] == columns[2]
+    for name in ("Model_Params", "Model_Size", "Total_Batches", "seed"):
+        assert len({row[name] for row in rows}) == 1
