@@ -44,7 +44,7 @@ SCHEMA_VERSION: Final = "1.1"
 NonFinite = Literal["NaN", "Infinity", "-Infinity"]
 Number = float | NonFinite | None
 Label = str | int | float | None
-Count = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # what a database column holds
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -71,6 +71,7 @@ class ArgusCallback(CommonCallback, TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Announce the job, or continue it; each trial of a search is a job."""
         self._argus_logs = _EpochLogs(state.global_step)
+        self._argus_steps = _StepCounter()
         self._argus_epoch_at_begin = state.epoch or 0.0
         self._argus_run.training_began(
             model,
@@ -85,13 +86,9 @@ class ArgusCallback(CommonCallback, TrainerCallback):
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Send the epoch before, with what was evaluated and logged since."""
         self._argus_complete_epoch()
+        self._argus_steps.epoch_began(state.global_step)
         self._argus_logs = _EpochLogs(state.global_step)
         self._argus_run.epoch_began()
-
-    @never_raise
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Notice a callback that is listed twice."""
-        self._argus_steps.step_began(state.global_step)
 
     @never_raise
     def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -135,7 +132,6 @@ class ArgusCallback(CommonCallback, TrainerCallback):
             run.footprint.trained_samples(
                 _samples_of_this_process(args, train_dataloader, epochs, self._argus_steps.batches)
             )
-        self._argus_steps = _StepCounter()
         self._argus_logged = {}
         run.training_ended()
 
@@ -259,21 +255,20 @@ class _StepCounter:
 
     def __init__(self) -> None:
         self.batches = 0
-        self._listed = 1
-        self._began = -1
-        self._calls_at_step = 0
+        self._listed = 0
+        self._epoch_at = -1
         self._ended = -1
         self._substeps = 0
         self._predictions = 0
 
-    def step_began(self, global_step: int) -> None:
-        self._calls_at_step = self._calls_at_step + 1 if global_step == self._began else 1
-        self._listed = self._calls_at_step
-        self._began = global_step
+    def epoch_began(self, global_step: int) -> None:
+        """Learn from calls without a step between them how often the callback is listed."""
+        self._listed = self._listed + 1 if global_step == self._epoch_at else 1
+        self._epoch_at = global_step
 
     def substep_ended(self) -> bool:
         self._substeps += 1
-        is_new = self._substeps % self._listed == 0
+        is_new = self._substeps % max(1, self._listed) == 0
         self.batches += is_new
         return is_new
 
@@ -285,7 +280,7 @@ class _StepCounter:
 
     def prediction_ended(self) -> bool:
         self._predictions += 1
-        return self._predictions % self._listed == 0
+        return self._predictions % max(1, self._listed) == 0
 
 
 # --- what the Trainer knows ---------------------------------------------------------------------

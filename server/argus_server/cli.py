@@ -72,8 +72,12 @@ def serve(host: str, port: int, database: str | None, *, json_ready: bool) -> No
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     place = database or default_database()
-    store = _open(place)
     listener = _listen(host, port)
+    try:
+        store = _open(place)
+    except click.ClickException:
+        listener.close()
+        raise
     url = _url(host, listener.getsockname()[1])
 
     def announce() -> None:
@@ -81,7 +85,7 @@ def serve(host: str, port: int, database: str | None, *, json_ready: bool) -> No
         if json_ready:
             click.echo(json.dumps({"url": url, "sign_in_url": link}))
             return
-        click.echo(f"Argus listens on {url}, data in {place}")
+        click.echo(f"Argus listens on {url}, data in {store.place}")
         click.echo(f"Open {link}\n  (this link works once; `argus token link --url {url}` makes another)")
         if not any(item.scope != "read" and item.revoked_us is None for item in store.credentials.tokens()):
             click.echo("No token can send events yet. Make one: argus token create --scope report")

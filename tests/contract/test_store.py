@@ -125,7 +125,7 @@ _KINDS = st.sampled_from(
 def streams(draw):
     """A list of distinct events of few jobs at few moments, so that many of them compete."""
     events = []
-    for kind, data in draw(st.lists(_KINDS, min_size=1, max_size=30)):
+    for kind, data in draw(st.lists(_KINDS, min_size=10, max_size=30)):
         batch = draw(st.sampled_from(["b", "b", "b", "c"]))
         name = None if kind.startswith("batch_") else draw(st.sampled_from(["j", "j", "j", "k", batch]))
         events.append(event(kind, name, at=draw(st.integers(0, 5)), batch=batch, **data))
@@ -137,7 +137,7 @@ def deliveries(draw):
     """Return a stream, and the same stream shuffled, repeated and cut into requests."""
     events = draw(streams())
     again = draw(st.permutations(events + draw(st.lists(st.sampled_from(events), max_size=10))))
-    cuts = sorted(draw(st.lists(st.integers(0, len(again)), max_size=6)))
+    cuts = sorted(draw(st.lists(st.integers(0, len(again)), min_size=2, max_size=8)))
     bounds = [0, *cuts, len(again)]
     return events, [again[a:b] for a, b in itertools.pairwise(bounds)]
 

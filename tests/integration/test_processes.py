@@ -99,6 +99,19 @@ def test_a_crash_on_either_rank_is_reported_once(run, strategy, failing_rank):
     assert words == ["batch_start", "job_start", "job_failed", "batch_failed"], output
 
 
+def test_two_processes_under_torchrun_tell_one_story(run, tmp_path_factory):
+    directory = str(tmp_path_factory.mktemp("out"))
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+
+    code, output = run.finish(*launcher, str(HERE / "torchrun_script.py"), directory)
+
+    assert code == 0, output
+    assert run.story() == FIT_AND_TEST, output
+    metrics = run.events()[-2].data["metrics"]
+    assert metrics["Total_Batches"] == 2 * 32 / 4 / 2
+    assert round(metrics["Samples_Per_Second"] * 2 * metrics["Avg_Epoch_Time"]) == 2 * 32
+
+
 KERAS = """
 import os, signal, sys
 import keras, numpy as np

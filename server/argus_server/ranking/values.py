@@ -42,5 +42,5 @@ def raw_text(value: Any) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     if isinstance(value, str):
-        return value
+        return value.replace("\x00", "\ufffd")  # neither HTML nor CSV can carry a NUL
     return "[" + ", ".join(raw_text(item) for item in value) + "]" if isinstance(value, list) else str(value)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-__all__ = ["database_url", "lock_tables", "make_engine", "upsert"]
+__all__ = ["database_url", "describe", "lock_tables", "make_engine", "upsert"]
 
 _WRITES = "argus_writes"
 _LOCK = 0x6172677573  # "argus"
@@ -19,6 +19,11 @@ def database_url(database: str) -> str:
     if "://" in database:
         return database
     return f"sqlite:///{Path(database).expanduser().resolve()}"
+
+
+def describe(database: str) -> str:
+    """Return the database as people may see it: without its password."""
+    return database if "://" not in database else make_url(database).render_as_string()
 
 
 def make_engine(database: str) -> tuple[Engine, Engine]:
@@ -42,8 +47,12 @@ def make_engine(database: str) -> tuple[Engine, Engine]:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver leaves BEGIN to _begin_sqlite
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}").close()
+    try:
+        for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+    except Exception:
+        connection.close()  # the pool has not taken it yet, so nobody else would
+        raise
 
 
 def _begin_sqlite(connection: Connection) -> None:

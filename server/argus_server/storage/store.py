@@ -17,7 +17,7 @@ from argus_server.errors import StoreError
 from argus_server.ranking.values import finite, flatten
 from argus_server.storage import schema
 from argus_server.storage.credentials import Credentials
-from argus_server.storage.dialect import make_engine, upsert
+from argus_server.storage.dialect import describe, make_engine, upsert
 from argus_server.storage.migrate import migrate
 from argus_server.storage.projections import BatchState, JobState, microseconds, names_job
 from argus_server.storage.queries import Queries
@@ -75,6 +75,7 @@ class SqlStore:
 
     def __init__(self, database: str) -> None:
         self._reader, self._writer = make_engine(database)
+        self.place = describe(database)
         self.queries = Queries(self._reader)
         self.credentials = Credentials(self._reader, self._writer)
 
@@ -111,9 +112,13 @@ def open_store(database: str) -> SqlStore:
     """
     try:
         store = SqlStore(database)
-        store.migrate()
     except (SQLAlchemyError, OSError) as error:
-        raise StoreError(f"cannot open the database {database}: {error}") from error
+        raise StoreError(f"cannot open the database {describe(database)}: {error}") from error
+    try:
+        store.migrate()
+    except SQLAlchemyError as error:
+        store.close()
+        raise StoreError(f"cannot open the database {describe(database)}: {error}") from error
     return store
 
 

@@ -91,6 +91,7 @@ def test_every_type_of_the_schema_is_taken(event_type):
         ({"data": []}, "data"),
         ({"data": {}}, "data.epoch"),
         ({"data": {"epoch": -1}}, "data.epoch"),
+        ({"data": {"epoch": 2**63}}, "data.epoch"),
         ({"data": {"epoch": "7"}}, "data.epoch"),
         ({"data": {"epoch": 1, "val_loss": "high"}}, "data.val_loss"),
         ({"event_type": "job_done", "data": {"metrics": [1]}}, "data.metrics"),
