@@ -208,6 +208,9 @@ class Reporter:
     def _emit_end(self, error: BaseException | None, elapsed_s: float) -> None:
         jobs = list(self._jobs.values())
         if error is not None:
+            for job in jobs:
+                if job.status == "running":
+                    job.failed(error)
             self._emit("batch_failed", None, {"reason": reason_of(error), "total_elapsed_s": elapsed_s})
             return
         untested = [job for job in jobs if job.status == "running"]

@@ -1,0 +1,48 @@
+"""A Trainer in two processes, run by test_processes.py under torchrun."""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+from transformers import Trainer, TrainingArguments
+
+from argus_integrations.transformers import ArgusCallback
+
+X = torch.linspace(-1, 1, 64).reshape(-1, 2)
+
+
+class Regressor(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 1)
+
+    def forward(self, x, labels):
+        predicted = self.layer(x)
+        return {"loss": torch.nn.functional.mse_loss(predicted, labels), "logits": predicted}
+
+
+def main():
+    torch.set_num_threads(1)
+    data = [{"x": x, "labels": x.sum().reshape(1)} for x in X]
+    arguments = TrainingArguments(
+        output_dir=sys.argv[1],
+        num_train_epochs=2,
+        per_device_train_batch_size=4,
+        eval_strategy="epoch",
+        logging_strategy="epoch",
+        save_strategy="no",
+        report_to=[],
+        use_cpu=True,
+        ddp_backend="gloo",
+        disable_tqdm=True,
+    )
+    cb = ArgusCallback(project="p", job_id="the-job")
+    trainer = Trainer(Regressor(), arguments, train_dataset=data, eval_dataset=data, callbacks=[cb])
+    with cb:
+        trainer.train()
+    trainer.evaluate()
+
+
+if __name__ == "__main__":
+    main()
