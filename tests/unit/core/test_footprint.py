@@ -5,10 +5,10 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from types import SimpleNamespace
 
 import pytest
 
-from argus_core import footprint as footprint_module
 from argus_core.footprint import Footprint, Quantiles
 
 
@@ -206,8 +206,15 @@ class Event:
 
 
 class Cuda:
+    """Stands for a `torch.cuda` that this process has started."""
+
     Event = Event
     waits = 0
+
+    is_available = staticmethod(lambda: True)
+    is_initialized = staticmethod(lambda: True)
+    memory_allocated = staticmethod(lambda: 1_000_000)
+    max_memory_allocated = staticmethod(lambda: 2_000_000)
 
     @classmethod
     def synchronize(cls):
@@ -216,8 +223,7 @@ class Cuda:
 
 
 def test_cuda_batches_are_timed_by_the_device_and_waited_for_once(monkeypatch):
-    monkeypatch.setattr(footprint_module, "_cuda", lambda: Cuda)
-    monkeypatch.setattr(footprint_module, "_torch_gpu_bytes", lambda: (1_000_000, 2_000_000))
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=Cuda))
     footprint = Footprint()
 
     with footprint.test():
@@ -249,6 +255,7 @@ def test_no_framework_is_imported():
     code = (
         "import sys\n"
         "from argus_core.footprint import Footprint\n"
+        "assert 'psutil' not in sys.modules\n"
         "with Footprint() as f:\n"
         "    with f.train(): f.step(1)\n"
         "f.metrics()\n"
