@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from argus_core import hooks
 from argus_core.errors import ArgusError
+from argus_core.identity import derive_batch_id
 from argus_core.reporter import Job, Reporter
 
-__all__ = ["ArgusError", "Job", "Reporter", "__version__"]
+__all__ = ["ArgusError", "Job", "Reporter", "__version__", "derive_batch_id", "hooks"]
 
 __version__ = "0.1.0"

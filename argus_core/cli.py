@@ -7,6 +7,7 @@ import json
 import click
 
 from argus_core import __version__, plugins
+from argus_core.errors import SettingsError
 from argus_core.settings import VARIABLES, Settings
 
 __all__ = ["main"]
@@ -39,7 +40,7 @@ def sync(url: str | None, token: str | None, any_url: bool) -> None:
     from argus_core.journal import dead_journals
     from argus_core.transport import transport_for
 
-    settings = Settings.from_environment()
+    settings = _settings()
     url, token = url or settings.url, token or settings.token
     if not url:
         raise click.UsageError("no server: give --url or set ARGUS_URL")
@@ -58,11 +59,67 @@ def sync(url: str | None, token: str | None, any_url: bool) -> None:
 
 
 @cli.command()
+def doctor() -> None:
+    """Say why nothing arrives: server, token, clock, journal, versions, each with its fix."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from argus_core.diagnosis import examine
+
+    console = Console(soft_wrap=True)
+    marks = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "bad": ("✕", "red")}
+    worst = False
+    for finding in examine(_settings()):
+        mark, colour = marks[finding.verdict]
+        console.print(Text.assemble((mark, colour), " ", finding.fact), highlight=False)
+        if finding.fix:
+            console.print(Text(f"  → {finding.fix}"), highlight=False)
+        worst = worst or finding.verdict == "bad"
+    if worst:
+        raise SystemExit(1)
+
+
+@cli.command()
+@click.option(
+    "--count", "-n", default=20, show_default=True, type=click.IntRange(1), help="Events of each journal."
+)
+@click.option("--rejected", is_flag=True, help="What the server has rejected, with the reasons.")
+def tail(count: int, *, rejected: bool) -> None:
+    """Show what the journals hold that the server does not have."""
+    from argus_core.diagnosis import all_journals
+
+    settings = _settings()
+    if rejected:
+        path = settings.journal_directory / "rejected.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        for line in lines[-count:]:
+            click.echo(line)
+        click.echo(f"{len(lines)} rejected events in {path}", err=True)
+        return
+    waiting = 0
+    for journal in all_journals(settings):
+        pending = journal.count_pending()
+        waiting += pending
+        if pending:
+            click.echo(f"{journal.path}: {pending} events for {journal.url or 'no server yet'}", err=True)
+            for event in journal.last_pending(count):
+                click.echo(event.decode())
+    click.echo(f"{waiting} events wait in {settings.journal_directory}", err=True)
+
+
+@cli.command()
 def env() -> None:
     """List the ARGUS_* variables and what each is for."""
     width = max(map(len, VARIABLES))
     for name, meaning in VARIABLES.items():
         click.echo(f"{name:{width}}  {meaning}")
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.from_environment()
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def main() -> None:

@@ -58,9 +58,9 @@ class Delivery:
         self._warned_waiting = False
         self.rejected = 0
 
-    def put(self, line: bytes) -> None:
+    def put(self, line: bytes, *, makes_row: bool = True) -> None:
         """Take one event: when this returns, it is in the journal. Any thread."""
-        self.journal.append(line)
+        self.journal.append(line, makes_row=makes_row)
         if self._transport is None:
             return
         if self._thread is None:

@@ -1,36 +1,21 @@
-"""Who reports: the source of the events, and ids for batches and jobs."""
+"""Who reports: the command and commit of this process, and ids for batches and jobs."""
 
 from __future__ import annotations
 
-import getpass
+import hashlib
 import os
 import re
 import secrets
 import shlex
-import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from argus_core.events import Source
-
-__all__ = ["command_line", "git_commit", "new_batch_id", "new_job_id", "source_of"]
+__all__ = ["command_line", "derive_batch_id", "git_commit", "new_batch_id", "new_job_id", "process_is_alive"]
 
 _SECRET_NAME = re.compile(
     r"(?<!\w)(?:\w*[-_])?(?:token|password|passwd|secret|api[-_]?key|credentials?)$", re.IGNORECASE
 )
 _REDACTED = "***"
-
-
-def source_of(project: str, command: str | None = None) -> Source:
-    """Return host, user, commit and command of this process, each None where unknown. Never raises."""
-    return Source(
-        project=project,
-        host=_or_none(socket.gethostname),
-        user=_or_none(getpass.getuser),
-        commit=_or_none(git_commit),
-        command=command if command is not None else _or_none(command_line),
-    )
 
 
 def command_line() -> str:
@@ -89,6 +74,22 @@ def new_batch_id(name: str) -> str:
     return f"{_slug(name)[:100] or 'batch'}-{secrets.token_hex(6)}"
 
 
+def derive_batch_id(project: str, name: str, git_sha: str | None = None) -> str:
+    """Return the same id for the same arguments, on every machine and in every process.
+
+    A run that is launched again then lands on the batch it belongs to. Pass `git_sha` where a change
+    of the code should make a new batch.
+
+    Args:
+        project: the leaderboard.
+        name: of the batch; the id begins with it.
+        git_sha: `git_commit()`, for example.
+    """
+    parts = "\x1f".join((project, name, git_sha or ""))
+    digest = hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{_slug(name)[:100] or 'batch'}-{digest[:16]}"
+
+
 def new_job_id(*parts: object) -> str:
     """Return a new id such as `patchtst-etth1-s0-1f2e3d4c` from what is known of the job."""
     known = "-".join(_slug(str(part)) for part in parts if part is not None)
@@ -97,13 +98,6 @@ def new_job_id(*parts: object) -> str:
 
 def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")
-
-
-def _or_none(function: Callable[[], str | None]) -> str | None:
-    try:
-        return function() or None
-    except (OSError, KeyError, ImportError, UnicodeError, ValueError):
-        return None
 
 
 def process_is_alive(pid: int, started_before_s: float) -> bool:

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 _READ_SIZE_BYTES = 4 << 20
 _COMPACT_SIZE_BYTES = 8 << 20
 _MEMORY_LINES = 10_000
+MAX_SIZE_BYTES = 256_000_000
+"""A longer journal takes only what makes a row; at twice this size it takes nothing."""
 _NAME = re.compile(r"^(?P<host>.+)-(?P<pid>\d+)-(?P<start_ns>\d+)\.jsonl$")
 
 _open_here: set[Path] = set()
@@ -121,16 +123,23 @@ class JournalFile:
 
     def count_pending(self) -> int:
         """Return how many events are not acknowledged, by reading the file."""
-        count, offset = 0, self.offset
+        return sum(1 for _ in self._pending())
+
+    def last_pending(self, count: int) -> list[bytes]:
+        """Return the last `count` lines that are not acknowledged."""
+        return list(deque(self._pending(), maxlen=count))
+
+    def _pending(self) -> Iterator[bytes]:
+        """Yield the lines that are not acknowledged, and leave `offset` where it was."""
+        offset = self.offset
         try:
             while chunk := self.read(10_000):
-                count += len(chunk.lines)
+                yield from chunk.lines
                 self.offset = chunk.end or self.offset
         except OSError:
             logger.debug("cannot read %s", self.path, exc_info=True)
         finally:
             self.offset = offset
-        return count
 
 
 class Journal:
@@ -139,9 +148,15 @@ class Journal:
     `append` may be called from any thread; `read` and `acknowledge` belong to one, the delivery's.
     When the disk is full or read-only, lines are kept in memory, with one warning and the count of
     what is at risk.
+
+    Attributes:
+        lost: events that fell out of memory while the disk could not be written.
+        left_out: events that a journal of `max_size_bytes` did not take.
     """
 
-    def __init__(self, directory: Path, *, url: str | None, project: str) -> None:
+    def __init__(
+        self, directory: Path, *, url: str | None, project: str, max_size_bytes: int = MAX_SIZE_BYTES
+    ) -> None:
         """Remember where to write. Nothing is created before the first `append`."""
         self._directory = directory
         self._header = json.dumps({"argus_journal": 1, "url": url, "project": project}).encode()
@@ -152,7 +167,10 @@ class Journal:
         self._memory: deque[bytes] = deque(maxlen=_MEMORY_LINES)
         self._warned = False
         self._unsent = 0
+        self._size_bytes = 0
+        self._max_size_bytes = max_size_bytes
         self.lost = 0
+        self.left_out = 0
 
     @property
     def path(self) -> Path | None:
@@ -169,9 +187,18 @@ class Journal:
         """How many events are only in memory."""
         return len(self._memory)
 
-    def append(self, line: bytes) -> None:
-        """Keep one event; when this returns it is on disk, or counted in `at_risk`. Any thread."""
+    def append(self, line: bytes, *, makes_row: bool = True) -> None:
+        """Keep one event; when this returns it is on disk, or counted in `at_risk`. Any thread.
+
+        Args:
+            line: the event, without a newline.
+            makes_row: whether a row of the leaderboard depends on it; a journal that has grown to its
+                bound leaves the others out, with one warning and a count.
+        """
         with self._lock:
+            if self._size_bytes >= self._max_size_bytes * (2 if makes_row else 1):
+                self._leave_out()
+                return
             self._unsent += 1
             try:
                 self._write(line)
@@ -188,6 +215,17 @@ class Journal:
             self._is_torn = True
             raise OSError(28, "the disk is full")
         self._is_torn = False
+        self._size_bytes += written
+
+    def _leave_out(self) -> None:
+        self.left_out += 1
+        if self.left_out == 1:
+            logger.warning(
+                "argus: the journal %s has grown to %d MB without reaching the server; from now on epochs, "
+                "log lines and snapshots are left out, results are kept",
+                self.path,
+                self._size_bytes // 1_000_000,
+            )
 
     def _open(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -246,7 +284,7 @@ class Journal:
         with contextlib.suppress(OSError):
             if os.fstat(self._fd).st_size == file.offset:
                 os.ftruncate(self._fd, 0)
-                os.write(self._fd, self._header + b"\n")
+                self._size_bytes = os.write(self._fd, self._header + b"\n")
                 file.acknowledge(Chunk([], 0))
 
     def close(self) -> None:

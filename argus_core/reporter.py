@@ -26,14 +26,18 @@ from datetime import datetime, timezone
 from types import TracebackType
 from typing import Any, Literal
 
+import msgspec
+
 from argus_core import plugins
+from argus_core.conventions import CONVENTIONS
 from argus_core.delivery import Delivery
 from argus_core.errors import SettingsError
 from argus_core.events import Event, Source, encode_event, jsonable, new_event_id
-from argus_core.guard import never_raise
-from argus_core.identity import new_batch_id, new_job_id, source_of
+from argus_core.guard import never_raise, swallowed
+from argus_core.identity import new_batch_id, new_job_id
 from argus_core.journal import Journal
 from argus_core.settings import Settings
+from argus_core.sinks import SinkThread
 from argus_core.transport import Transport, transport_for
 
 __all__ = ["Job", "JobStatus", "Reporter"]
@@ -42,6 +46,7 @@ logger = logging.getLogger(__name__)
 
 JobStatus = Literal["running", "done", "failed", "interrupted"]
 
+_CURVES_AND_LOGS = frozenset({"job_epoch", "resource_snapshot", "log_line"})
 _MAX_BATCH_ID = 128
 _MAX_JOB_ID = 256
 
@@ -108,6 +113,7 @@ class Reporter:
         self._directory = settings.journal_directory
         self._delivery: Delivery | None = None
         self._source: Source | None = None
+        self._sinks: tuple[int, list[SinkThread]] | None = None
         self._jobs: dict[str, Job] = {}
         self._lock = threading.RLock()
         self._started_s: float | None = None
@@ -200,10 +206,18 @@ class Reporter:
             self._emit_end(error, time.monotonic() - self._started_s)
         delivery = self._delivery
         if delivery is not None and delivery.pid == os.getpid():
+            deadline = time.monotonic() + timeout_s
             is_sent = delivery.close(timeout_s)
+            self._close_sinks(deadline)
             self._delivery = None  # what is reported after the end, a revision for example, gets another
             if is_first and not is_sent:
                 self._say_how_to_sync(delivery.journal)
+
+    def _close_sinks(self, deadline: float) -> None:
+        sinks, self._sinks = self._sinks, None
+        if sinks is not None and sinks[0] == os.getpid():
+            for sink in sinks[1]:
+                sink.close(max(0.1, deadline - time.monotonic()))
 
     def _emit_end(self, error: BaseException | None, elapsed_s: float) -> None:
         jobs = list(self._jobs.values())
@@ -232,8 +246,12 @@ class Reporter:
         self._emit("batch_done", None, data)
 
     def _say_how_to_sync(self, journal: Journal) -> None:
-        if journal.at_risk:
-            logger.warning("argus: %d events were only in memory and are lost", journal.at_risk)
+        if journal.at_risk + journal.lost:
+            logger.warning(
+                "argus: %d events were only in memory and are lost", journal.at_risk + journal.lost
+            )
+        if journal.left_out:
+            logger.warning("argus: %d events were left out of the full journal", journal.left_out)
         waiting = journal.pending - journal.at_risk
         if waiting and journal.path is not None:
             where = self._url or "URL"
@@ -271,18 +289,40 @@ class Reporter:
             source=self._own_source(),
             data={key: value for key, value in cleaned.items() if value is not None},
         )
+        changed = plugins.modify(event)
+        if changed is None:
+            return
+        if changed is not event:
+            event = msgspec.structs.replace(changed, data=jsonable(changed.data)[0])
         if plugins.implements("argus_event"):
             plugins.call_each("argus_event", event=event)
+        for sink in self._own_sinks():
+            sink.put(event)
         line = encode_event(event)
         if self._dry_run:
             sys.stdout.write(line.decode() + "\n")
             return
-        self._own_delivery().put(line)
+        self._own_delivery().put(line, makes_row=event_type not in _CURVES_AND_LOGS)
 
     def _own_source(self) -> Source:
         if self._source is None:
-            self._source = source_of(self.project, self._command)
+            given = {"command": self._command} if self._command else {}
+            known = plugins.merge("argus_describe_source", given)
+            fields = ("host", "user", "commit", "command")
+            texts = {name: jsonable(str(known[name]))[0] for name in fields if known.get(name)}
+            self._source = Source(project=self.project, **texts)
         return self._source
+
+    def _own_sinks(self) -> list[SinkThread]:
+        """Return this process's sinks, opened with its first event; a fork opens its own."""
+        if self._sinks is None or self._sinks[0] != os.getpid():
+            self._sinks = (os.getpid(), [])
+            for sink in plugins.call_each("argus_open_sink", reporter=self):
+                try:
+                    self._sinks[1].append(SinkThread(sink))
+                except Exception as error:  # noqa: BLE001 - a plugin's mistake is no reason to stop
+                    swallowed(error, "argus_open_sink")
+        return self._sinks[1]
 
     def _own_delivery(self) -> Delivery:
         """Return this process's delivery: a fork gets its own, its parent's locks may be held."""
@@ -314,13 +354,14 @@ class Reporter:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        for name in ("_delivery", "_lock", "_transport", "_token", "_jobs"):
+        for name in ("_delivery", "_sinks", "_lock", "_transport", "_token", "_jobs"):
             state.pop(name)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._delivery = None
+        self._sinks = None
         self._lock = threading.RLock()
         self._transport = None
         self._token = _settings().token
@@ -356,7 +397,13 @@ class Job:
 
     @never_raise
     def _start(self, facts: Mapping[str, Any]) -> None:
-        self.reporter._emit("job_start", self.job_id, facts)
+        known = {name: fact for name, fact in facts.items() if fact is not None}
+        self.reporter._emit("job_start", self.job_id, self._with_plugins("argus_describe_job", known))
+
+    def _with_plugins(self, hook: str, own: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not plugins.implements(hook) or not self.reporter.enabled:
+            return own
+        return plugins.merge(hook, own, job=self)
 
     @never_raise
     def epoch(
@@ -398,7 +445,12 @@ class Job:
         """
         if not isinstance(metrics, Mapping):
             raise TypeError(f"job.done takes a mapping of metric names to values, got {metrics!r:.200}")
-        facts = {"elapsed_s": self.elapsed_s, "train_epochs": len(self._epochs) or None}
+        metrics = self._with_plugins("argus_collect_metrics", metrics)
+        facts = {
+            "elapsed_s": self.elapsed_s,
+            "train_epochs": len(self._epochs) or None,
+            "metric_conventions": _declared_conventions(metrics) or None,
+        }
         self.reporter._emit("job_done", self.job_id, {"metrics": metrics, **facts, **extra})
         self.status = "done"
 
@@ -441,6 +493,18 @@ class Job:
     ) -> None:
         if error is not None and self.status == "running":
             self.failed(error)
+
+
+def _declared_conventions(metrics: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Return what plugins know of the metrics that have no built-in convention."""
+    if not plugins.implements("argus_metric_conventions"):
+        return {}
+    known = plugins.merge("argus_metric_conventions", CONVENTIONS)
+    return {
+        name: {"unit": known[name].unit, "direction": known[name].direction, "role": known[name].role}
+        for name in metrics
+        if name in known and name not in CONVENTIONS
+    }
 
 
 def reason_of(error: BaseException) -> str:

@@ -17,6 +17,7 @@ VARIABLES = {
     "ARGUS_PROJECT": "the project, where the script names none (default: `default`)",
     "ARGUS_BATCH_ID": "joins the jobs of several processes into one batch",
     "ARGUS_HOME": "directory of the journal (default: the user's state directory)",
+    "ARGUS_PROGRESS": "1: say on standard error how far the jobs are",
     "ARGUS_DRY_RUN": "1: print every event, send and store nothing",
     "ARGUS_DISABLE": "1: do nothing at all",
 }

@@ -16,13 +16,14 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import Message, Scope
 
-from argus_server.auth import Authentication, public
+from argus_server.auth import Authentication, public, require
 from argus_server.ingest import INGEST_ROUTES
 from argus_server.pages.handlers import PAGE_ROUTES
 from argus_server.pages.problems import EXCEPTION_HANDLERS
 from argus_server.pages.render import StaticFile, make_environment, static_files
 from argus_server.pages.sign_in import SIGN_IN_ROUTES
 from argus_server.settings import Settings
+from argus_server.storage.credentials import Grant
 from argus_server.storage.store import SqlStore, open_store
 from argus_server.storage.writer import GroupWriter
 from argus_server.threads import in_thread
@@ -51,6 +52,13 @@ def healthz(request: Request[Any, Any, Any]) -> dict[str, str]:
     store: SqlStore = request.app.state.store
     store.queries.check()
     return {"status": "ok"}
+
+
+@get("/api/token", guards=[require("report", "read", "admin")])
+async def own_token(request: Request[Any, Any, Any]) -> dict[str, str | None]:
+    """Say what the caller's own token is good for; `argus doctor` asks."""
+    grant: Grant = request.user
+    return {"scope": grant.scope, "project": grant.project}
 
 
 @get("/static/{name:str}", guards=[public])
@@ -104,7 +112,7 @@ def create_app(settings: Settings) -> Litestar:
         }
     )
     return RawPathLitestar(
-        route_handlers=[*INGEST_ROUTES, *PAGE_ROUTES, *SIGN_IN_ROUTES, healthz, static_file],
+        route_handlers=[*INGEST_ROUTES, *PAGE_ROUTES, *SIGN_IN_ROUTES, healthz, own_token, static_file],
         lifespan=[lifespan],
         state=state,
         middleware=[DefineMiddleware(Authentication, exclude=["^/static/", "^/healthz$"])],

@@ -53,7 +53,39 @@ def test_every_hook_says_when_it_is_called(name):
     paragraphs = inspect.getdoc(getattr(hookspecs, name)).split("\n\n")
 
     assert paragraphs[1].startswith("Called")
-    assert f"`{name}`" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_of_the_core_explains_every_hook_and_no_other():
+    text = (ROOT / "argus_core" / "README.md").read_text(encoding="utf-8")
+
+    explained = re.findall(r"^\| `(argus_\w+)\((.*?)\)` \|", text, re.MULTILINE)
+
+    specified = {
+        name: ", ".join(inspect.signature(function).parameters)
+        for name, function in vars(hookspecs).items()
+        if name.startswith("argus_")
+    }
+    assert dict(explained) == specified
+
+
+def test_every_example_of_the_core_readme_runs(tmp_path):
+    text = (ROOT / "argus_core" / "README.md").read_text(encoding="utf-8")
+
+    examples = re.findall(r"^```python\n(.+?)^```", text, re.MULTILINE | re.DOTALL)
+
+    assert len(examples) >= 4
+    for example in examples:
+        result = subprocess.run(
+            [sys.executable, "-W", "error", "-c", example],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "ARGUS_DRY_RUN": "1"},
+        )
+        assert result.returncode == 0, result.stderr
+        assert "Traceback" not in result.stderr
 
 
 def test_every_variable_of_the_readme_exists():

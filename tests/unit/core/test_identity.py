@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 
-from argus_core.identity import command_line, git_commit, new_batch_id, new_job_id, source_of
+from argus_core.identity import command_line, derive_batch_id, git_commit, new_batch_id, new_job_id
 
 
 def git(directory, *arguments):
@@ -61,12 +62,34 @@ def test_the_command_keeps_secrets_to_itself(monkeypatch, arguments, shown):
     assert command_line() == f"python train.py {shown}"
 
 
-def test_the_source_names_project_host_user_and_command():
-    source = source_of("paper")
+def test_a_derived_batch_id_is_the_same_everywhere_and_differs_in_every_part():
+    one = derive_batch_id("paper", "My sweep")
 
-    assert source.project == "paper"
-    assert source.host
-    assert source.command
+    assert one == derive_batch_id("paper", "My sweep") == "My-sweep-" + one.rpartition("-")[2]
+    others = [
+        derive_batch_id("paper2", "My sweep"),
+        derive_batch_id("paper", "My  sweep"),
+        derive_batch_id("paper", "My sweep", git_sha="abc"),
+        derive_batch_id("paperM", "y sweep"),
+    ]
+    assert len({one, *others}) == 5
+    assert len(derive_batch_id("p", "n" * 1000)) <= 128
+
+
+def test_a_derived_batch_id_does_not_depend_on_the_process():
+    script = "from argus_core import derive_batch_id; print(derive_batch_id('p', 'ü', 'abc'))"
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    ]
+
+    assert runs[0] == runs[1] == derive_batch_id("p", "ü", "abc") + "\n"
 
 
 def test_new_ids_are_unique_readable_and_fit_for_a_url():

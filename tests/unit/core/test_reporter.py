@@ -72,10 +72,10 @@ def test_an_exception_is_reported_with_its_reason_and_goes_on(transport):
 
 
 def test_a_batch_that_fails_fails_the_jobs_that_still_run(transport):
-    with pytest.raises(OSError), Reporter("sweep", transport=transport) as reporter:
-        reporter.job("finished").done({"MSE": 1.0})
-        reporter.job("running")
-        raise OSError("disk")
+    reporter = Reporter("sweep", transport=transport)
+    reporter.job("finished").done({"MSE": 1.0})
+    reporter.job("running")
+    reporter.close(OSError("disk"))
 
     assert [event.job_id for event in transport.of_type("job_failed")] == ["running"]
     assert transport.types[-1] == "batch_failed"

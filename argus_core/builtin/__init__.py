@@ -1,0 +1,1 @@
+"""Plugins that come with Argus, through the same hooks as anybody's."""

@@ -1,0 +1,73 @@
+"""Feed the sinks of plugins, each from a thread of its own, so that a slow one holds nobody up."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from argus_core.errors import ArgusError
+from argus_core.events import Event
+from argus_core.guard import never_raise, swallowed
+
+if TYPE_CHECKING:
+    from argus_core.hookspecs import Sink
+
+__all__ = ["SinkThread"]
+
+logger = logging.getLogger(__name__)
+
+_MAX_WAITING = 10_000
+
+
+class SinkThread:
+    """One sink, its queue and its daemon thread. `put` never waits."""
+
+    def __init__(self, sink: Sink, *, max_waiting: int = _MAX_WAITING) -> None:
+        """Start the thread.
+
+        Raises:
+            ArgusError: `sink` has no `write` or no `close`.
+        """
+        for method in ("write", "close"):
+            if not callable(getattr(sink, method, None)):
+                raise ArgusError(f"a sink needs a method {method}, got {sink!r:.200}")
+        self._sink = sink
+        self._queue: queue.Queue[Event | None] = queue.Queue(max_waiting)
+        self.left_out = 0
+        self._thread = threading.Thread(target=self._run, name="argus-sink", daemon=True)
+        self._thread.start()
+
+    def put(self, event: Event) -> None:
+        """Queue an event; when the queue is full it is left out and counted. Any thread."""
+        try:
+            self._queue.put_nowait(event)
+        except queue.Full:
+            self.left_out += 1
+            if self.left_out == 1:
+                logger.warning(
+                    "argus: %r cannot keep up, events are left out of it (the server gets all)", self._sink
+                )
+
+    def close(self, timeout_s: float) -> None:
+        """Write what waits, within `timeout_s` seconds, and close the sink."""
+        deadline = time.monotonic() + timeout_s
+        try:
+            self._queue.put(None, timeout=max(0.001, timeout_s))
+        except queue.Full:
+            self.left_out += self._queue.qsize()
+        else:
+            self._thread.join(max(0.0, deadline - time.monotonic()))
+        if self.left_out:
+            logger.warning("argus: %d events were left out of %r", self.left_out, self._sink)
+
+    @never_raise
+    def _run(self) -> None:
+        while (event := self._queue.get()) is not None:
+            try:
+                self._sink.write(event)
+            except Exception as error:  # noqa: BLE001 - this event is lost for this sink alone
+                swallowed(error, f"{type(self._sink).__name__}.write")
+        self._sink.close()
