@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 ARGUS = [sys.executable, "-m", "argus_core"]
 
@@ -57,10 +58,18 @@ class RealServer:
         process.stdout.close()
         return code
 
-    def event_ids(self) -> list[str]:
-        """Return what the event log holds, read from the file itself."""
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """Read from the database file itself."""
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
-            return [row[0] for row in connection.execute("SELECT event_id FROM event")]
+            return connection.execute(statement).fetchall()
+
+    def count(self, statement: str) -> int:
+        """Return the one number that a statement selects."""
+        return int(self.query(statement)[0][0])
+
+    def event_ids(self) -> list[str]:
+        """Return what the event log holds."""
+        return [row[0] for row in self.query("SELECT event_id FROM event")]
 
 
 def run_python(script: str, **environment: str) -> subprocess.Popen[str]:
