@@ -45,7 +45,8 @@ def sync(url: str | None, token: str | None, any_url: bool) -> None:
     if not url:
         raise click.UsageError("no server: give --url or set ARGUS_URL")
     directory = settings.journal_directory
-    files = [file for file in dead_journals(directory) if any_url or file.url in (None, url)]
+    found = list(dead_journals(directory))
+    files = [file for file in found if any_url or file.url in (None, url)]
     sent = 0
     try:
         transport = transport_for(url, token)
@@ -56,6 +57,11 @@ def sync(url: str | None, token: str | None, any_url: bool) -> None:
             f"{error}. {sent} events were sent, the rest stays in {directory}"
         ) from None
     click.echo(f"{sent} events sent from {len(files)} journals in {directory}")
+    others = sorted({file.url or "" for file in found} - {file.url or "" for file in files})
+    if others:
+        click.echo(
+            f"Left alone: journals that were meant for {', '.join(others)}; --any-url sends them here."
+        )
 
 
 @cli.command()

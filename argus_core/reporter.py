@@ -15,12 +15,12 @@ write to disk; what the `with` body raises is reported and goes on.
 from __future__ import annotations
 
 import atexit
+import functools
 import logging
 import os
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from types import TracebackType
@@ -32,7 +32,7 @@ from argus_core import plugins
 from argus_core.conventions import CONVENTIONS
 from argus_core.delivery import Delivery
 from argus_core.errors import SettingsError
-from argus_core.events import Event, Source, encode_event, jsonable, new_event_id
+from argus_core.events import Event, Source, encode_event, jsonable, new_event_id, number_or_none
 from argus_core.guard import never_raise, swallowed
 from argus_core.identity import new_batch_id, new_job_id
 from argus_core.journal import Journal
@@ -132,7 +132,8 @@ class Reporter:
             if self._started_s is not None or self._is_closed:
                 return
             self._started_s = time.monotonic()
-        atexit.register(_close_at_exit, weakref.ref(self))
+        _open_reporters.add(self)
+        _watch_the_end()
         self._emit(
             "batch_start",
             None,
@@ -202,6 +203,7 @@ class Reporter:
         with self._lock:
             is_first = not self._is_closed
             self._is_closed = True
+        _open_reporters.discard(self)
         if is_first and os.getpid() == self.owner_pid and self._started_s is not None:
             self._emit_end(error, time.monotonic() - self._started_s)
         delivery = self._delivery
@@ -254,7 +256,7 @@ class Reporter:
             logger.warning("argus: %d events were left out of the full journal", journal.left_out)
         waiting = journal.pending - journal.at_risk
         if waiting and journal.path is not None:
-            where = self._url or "URL"
+            where = self._url if self._url and "://" in self._url else "http://HOST:8421"
             logger.warning(
                 "argus: %d events are kept in %s; send them with: argus sync --url %s",
                 waiting,
@@ -348,6 +350,19 @@ class Reporter:
             logger.warning(
                 "argus: left out of %s, because JSON cannot carry them: %s", event_type, ", ".join(new)
             )
+
+    def _warn_unrankable(self, metrics: Mapping[str, Any]) -> None:
+        """Say, once a name, which metrics are no numbers: they are kept and shown, but never ranked."""
+        cleaned = jsonable(metrics)[0]
+        odd = {
+            name: value
+            for name, value in cleaned.items()
+            if number_or_none(value) is None and not isinstance(value, dict) and name not in self._warned_keys
+        }
+        self._warned_keys.update(odd)
+        if odd:
+            shown = ", ".join(f"{name} = {value!r:.60}" for name, value in odd.items())
+            logger.warning("argus: kept and shown, but never ranked, because they are no numbers: %s", shown)
 
     # A reporter may be in a pickled trainer (spawn): it then carries its identity, not its thread,
     # and never the token, which the child reads from its environment.
@@ -446,6 +461,7 @@ class Job:
         if not isinstance(metrics, Mapping):
             raise TypeError(f"job.done takes a mapping of metric names to values, got {metrics!r:.200}")
         metrics = self._with_plugins("argus_collect_metrics", metrics)
+        self.reporter._warn_unrankable(metrics)
         facts = {
             "elapsed_s": self.elapsed_s,
             "train_epochs": len(self._epochs) or None,
@@ -523,8 +539,16 @@ def _settings() -> Settings:
         return Settings.from_environment({k: v for k, v in os.environ.items() if k not in switches})
 
 
-def _close_at_exit(reference: weakref.ref[Reporter]) -> None:
-    """Close a batch that nobody closed, as failed if an exception ended the process."""
-    reporter = reference()
-    if reporter is not None and not reporter._is_closed:
+_open_reporters: set[Reporter] = set()
+"""Batches that have been announced and not closed; kept alive here, so that their end is reported."""
+
+
+@functools.cache
+def _watch_the_end() -> None:
+    atexit.register(_close_at_exit)
+
+
+def _close_at_exit() -> None:
+    """Close the batches that nobody closed, as failed if an exception ended the process."""
+    for reporter in list(_open_reporters):
         reporter.close(getattr(sys, "last_value", None))

@@ -33,7 +33,7 @@ class Progress:
 
     def says(self, what: str, *, epochs: int | None = None) -> None:
         """Show what is going on, and start its bar of epochs anew."""
-        self._bars.reset(self._epochs, total=epochs or 1, description=what)
+        self._bars.reset(self._epochs, total=epochs, description=what, visible=epochs is not None)
 
     @hookimpl
     def argus_event(self, event: Event) -> None:

@@ -247,6 +247,7 @@ def test_events_meant_for_one_server_are_not_sent_to_another(server):
     result = CliRunner().invoke(cli, ["sync", "--url", server.url, "--token", "t"])
 
     assert result.exit_code == 0
+    assert "meant for http://127.0.0.1:9; --any-url sends them here" in result.output
     assert {event["batch_id"] for event in server.accepted} == {"b"}
     assert len(list(journal_directory().glob("*.jsonl"))) == 1
 

@@ -346,6 +346,35 @@ def test_a_process_that_ends_in_an_exception_reports_it_without_any_with():
     assert types(lines)[-1] == "batch_failed"
 
 
+def test_a_reporter_that_nobody_keeps_is_closed_at_the_end_all_the_same():
+    result = run_script(
+        """
+        import gc
+        from argus_core import Reporter
+        def train(name):
+            job = Reporter("x", batch_id=name).job("j")
+            job.done({"MSE": 1.0})
+        for i in range(5):
+            train(f"b{i}")
+        gc.collect()
+        """
+    )
+
+    assert result.returncode == 0
+    assert [types(lines)[-1] for lines in journals().values()] == ["batch_done"] * 5
+
+
+def test_metrics_that_are_no_numbers_are_kept_and_said_once(transport, caplog):
+    with Reporter("x", transport=transport) as reporter:
+        for _ in range(2):
+            reporter.job("j").done({"MSE": "0.5", "MAE": True, "curve": [1, 2], "R2": float("nan")})
+
+    assert transport.of_type("job_done")[0].data["metrics"] == {
+        "MSE": "0.5", "MAE": True, "curve": [1, 2], "R2": "NaN",
+    }  # fmt: skip
+    assert caplog.text.count("MSE = '0.5', MAE = True, curve = [1, 2]") == 1
+
+
 def test_importing_touches_nothing():
     result = run_script(
         """
