@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -35,13 +37,16 @@ def _database_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def _open(database: str | None) -> SqlStore:
+def _open(database: str | None, *, must_exist: bool = False) -> SqlStore:
     from argus_server.errors import StoreError
     from argus_server.settings import default_database
     from argus_server.storage.store import open_store
 
+    place = str(database or default_database())
+    if must_exist and "://" not in place and not Path(place).exists():
+        raise click.ClickException(f"there is no database {place}; --database names another")
     try:
-        return open_store(database or default_database())
+        return open_store(place)
     except StoreError as error:
         raise click.ClickException(str(error)) from None
 
@@ -86,15 +91,20 @@ def serve(host: str, port: int, database: str | None, *, json_ready: bool) -> No
             click.echo(json.dumps({"url": url, "sign_in_url": link}))
             return
         click.echo(f"Argus listens on {url}, data in {store.place}")
-        click.echo(f"Open {link}\n  (this link works once; `argus token link --url {url}` makes another)")
+        where = f" --database {shlex.quote(database)}" if database else ""
+        click.echo(
+            f"Open {link}\n  (this link works once; `argus token link{where} --url {url}` makes another)"
+        )
         if not any(item.scope != "read" and item.revoked_us is None for item in store.credentials.tokens()):
-            click.echo("No token can send events yet. Make one: argus token create --scope report")
+            click.echo(f"No token can send events yet. Make one: argus token create{where} --scope report")
 
     settings = Settings(database=place, host=host, port=listener.getsockname()[1])
     try:
         run(create_app(settings), listener, announce)
     finally:
         store.close()
+    if not json_ready:
+        click.echo("Stopped.")
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -162,7 +172,7 @@ def token_list(database: str | None) -> None:
     """List the tokens, by number."""
     from argus_server.exports.text import iso_time
 
-    store = _open(database)
+    store = _open(database, must_exist=True)
     tokens = store.credentials.tokens()
     store.close()
     for item in tokens:
@@ -180,7 +190,7 @@ def token_list(database: str | None) -> None:
 @click.argument("number", type=int)
 def token_revoke(database: str | None, number: int) -> None:
     """Revoke the token with this NUMBER, at once; browsers signed in with it are signed out."""
-    store = _open(database)
+    store = _open(database, must_exist=True)
     done = store.credentials.revoke_token(number)
     store.close()
     if not done:
@@ -194,6 +204,6 @@ def token_revoke(database: str | None, number: int) -> None:
 @click.option("--project", help="Show this project only, read-only.  [default: everything]")
 def token_link(database: str | None, url: str, project: str | None) -> None:
     """Make a link that signs one browser in, once, within a day."""
-    store = _open(database)
+    store = _open(database, must_exist=True)
     click.echo(_link(store, url.rstrip("/"), project))
     store.close()

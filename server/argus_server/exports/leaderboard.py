@@ -151,7 +151,8 @@ def _markdown_row(table: RankedTable, row: Row) -> list[str]:
     cells = [str(row.rank) if row.rank is not None else ""]
     for column in table.columns:
         if column.kind == "identity":
-            cells.append(markdown_text(getattr(row, column.key) or "—"))
+            is_old = column.key == "model" and row.superseded_by
+            cells.append(markdown_text(getattr(row, column.key) or "—") + (" (superseded)" if is_old else ""))
         else:
             cells.append(_markdown_cell(row.cells[column.key]))
     return cells

@@ -219,8 +219,15 @@ def _settled(view: View, sort: str) -> View:
 def _ordered(entries: Sequence[Entry], sort: str, view: View) -> list[Entry]:
     """Return the entries in the view's order: finite values, then what is only shown, then the rest.
 
-    The three classes keep their order when the values turn round.
+    The three classes keep their order when the values turn round. What is superseded comes after all
+    of them: it is listed, and never above a row that counts.
     """
+    current = [entry for entry in entries if entry.superseded_by is None]
+    replaced = [entry for entry in entries if entry.superseded_by is not None]
+    return _sorted(current, sort, view) + _sorted(replaced, sort, view)
+
+
+def _sorted(entries: Sequence[Entry], sort: str, view: View) -> list[Entry]:
     placed = sorted(entries, key=lambda entry: entry.first.order)
     metric = _metric_of(sort)
     descends = _descends(view, sort, convention(metric).direction == "higher")
