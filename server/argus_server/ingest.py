@@ -6,6 +6,7 @@ import asyncio
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 import anyio.to_thread
@@ -27,6 +28,9 @@ __all__ = ["INGEST_ROUTES", "check_limits", "expand", "read_events"]
 
 _OFFLOAD_BYTES = 64 * 1024
 _MAX_INTEGER = 2**53
+_FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_END_OF_TIME = datetime(9999, 1, 1, tzinfo=timezone.utc)
+"""Before and after these, a moment and its local time need not both fit the years 1 to 9999."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,9 @@ def check_limits(event: Event, limits: Limits) -> None:
     ):
         if "\x00" in value:
             raise InvalidEvent(name, "a NUL character cannot be part of a name", event_id=event.event_id)
+    if not _FIRST_MOMENT <= event.timestamp < _END_OF_TIME:
+        reason = f"{event.timestamp.isoformat()} is not between the years 1970 and 9998, in UTC"
+        raise InvalidEvent("timestamp", reason, event_id=event.event_id)
     if _is_deeper(event.data, limits.depth):
         reason = f"nested more than {limits.depth} deep"
         raise InvalidEvent("data", reason, event_id=event.event_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from argus_server.ranking.values import raw_text
@@ -12,6 +12,10 @@ __all__ = ["csv_text", "iso_time", "markdown_text"]
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#|~!&])")
+_EPOCH_0 = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MICROSECOND = timedelta(microseconds=1)
+_FIRST_US = (datetime.min.replace(tzinfo=timezone.utc) - _EPOCH_0) // _MICROSECOND
+_LAST_US = (datetime.max.replace(tzinfo=timezone.utc) - _EPOCH_0) // _MICROSECOND
 _BREAKS = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
 
 
@@ -31,8 +35,11 @@ def markdown_text(text: str) -> str:
 
 
 def iso_time(moment_us: int | None) -> str:
-    """Return a moment as RFC 3339, UTC, with its microseconds; empty for none."""
+    """Return a moment as RFC 3339, UTC, with its microseconds; empty for none.
+
+    Any number is some moment: what lies outside the years 1 to 9999 is written as their first or last.
+    """
     if moment_us is None:
         return ""
-    whole = datetime.fromtimestamp(moment_us // 1_000_000, timezone.utc)
-    return whole.replace(microsecond=moment_us % 1_000_000).isoformat().replace("+00:00", "Z")
+    moment = _EPOCH_0 + max(_FIRST_US, min(moment_us, _LAST_US)) * _MICROSECOND
+    return moment.isoformat().replace("+00:00", "Z")

@@ -12,14 +12,18 @@ from argus_server.ranking.values import raw_text
 
 __all__ = ["ago", "breakable", "duration", "iso_time", "plural", "raw_text", "when"]
 
+_CLOCKS_DIFFER_S = 60
+_MANY_DAYS = 1e7
 _AFTER = re.compile(r"(?<=[_/.:@-])(?=\w)")
 
 
 def ago(moment_us: int | None) -> str:
-    """Return how long ago a moment was: "12 s ago"."""
+    """Return how long ago a moment was: "12 s ago", or how far ahead of this server's clock: "in 3 h"."""
     if moment_us is None:
         return "never"
     seconds = time.time() - moment_us / 1e6
+    if seconds <= -_CLOCKS_DIFFER_S:
+        return f"in {duration(-seconds)}"
     return f"{duration(seconds)} ago" if seconds >= 1 else "just now"
 
 
@@ -32,7 +36,8 @@ def duration(seconds: float | None) -> str:
     for limit, size, unit in ((7200, 60, "min"), (48 * 3600, 3600, "h")):
         if seconds < limit:
             return f"{seconds / size:.0f} {unit}"
-    return f"{seconds / 86400:.0f} days"
+    days = seconds / 86400
+    return f"{days:,.0f} days" if days < _MANY_DAYS else f"{days:.2e} days"
 
 
 def when(moment_us: int | None) -> str:

@@ -158,6 +158,30 @@ def test_an_event_beyond_the_limits_is_named_by_its_field(small_server, data, fi
     assert answer.json()["field"] == field
 
 
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        "9999-12-31T23:59:59-14:00",
+        "9999-01-01T00:00:00Z",
+        "1969-12-31T23:59:59Z",
+        "1970-01-01T00:00:00+01:00",
+        "0001-01-01T00:00:00+14:00",
+    ],
+)
+def test_a_time_that_no_clock_shows_is_refused_by_name(server, timestamp):
+    answer = server.post("/api/events", json={**start(), "timestamp": timestamp})
+
+    assert (answer.status_code, answer.json()["field"]) == (422, "timestamp")
+
+
+@pytest.mark.parametrize("timestamp", ["1970-01-01T00:00:00Z", "9998-12-31T23:59:59Z"])
+def test_the_first_and_the_last_time_that_is_taken_can_be_shown(server, timestamp):
+    server.send({**start(), "timestamp": timestamp})
+
+    assert timestamp in server.page("/")
+    assert timestamp in server.page("/p/p/jobs")
+
+
 def test_a_nul_in_an_id_is_refused(server):
     answer = server.post("/api/events", json=start("a\x00b"))
 

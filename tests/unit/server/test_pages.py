@@ -7,7 +7,13 @@ from html.parser import HTMLParser
 from urllib.parse import quote
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from unit.server.wire import body
+
+from argus_core.events import decode_event
+from argus_server.exports.text import iso_time
+from argus_server.pages import filters
 
 
 def job(name, model="m", dataset="d", seed=0, *, at=0, project="p", **metrics):
@@ -262,6 +268,27 @@ def test_healthz_and_schema_answer_without_a_token(server):
     assert server.get("/healthz", scope=None).json() == {"status": "ok"}
     schema = server.get("/schema", scope=None).json()
     assert "/api/events/batch" in schema["paths"]
+
+
+# --- hostile values ---------------------------------------------------------------------------
+
+
+@given(st.integers(-(2**63), 2**63 - 1))
+@example(-(2**63))
+@example(2**63 - 1)
+def test_any_moment_that_a_database_holds_can_be_written(moment_us):
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", iso_time(moment_us))
+    assert filters.when(moment_us).endswith(" UTC")
+    assert filters.ago(moment_us)
+
+
+def test_a_moment_that_is_stored_already_breaks_no_page(server):
+    for at in ("9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"):
+        server.store.add_events([decode_event({**body("job_start", at), "timestamp": at})])
+
+    for path in ("/", "/p/p/jobs", f"/p/p/jobs/b/{quote('9999-12-31T23:59:59-14:00')}"):
+        server.page(path)
+    assert len(server.get("/api/projects/p/jobs").json()["jobs"]) == 2
 
 
 # --- hostile names ----------------------------------------------------------------------------
