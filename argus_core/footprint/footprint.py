@@ -147,7 +147,8 @@ class Footprint:
             return
         test.add(test.clock.end(), batches)
         test.samples += samples
-        if test.batches <= 1:
+        test.ends += 1
+        if test.ends == 1:
             self.sample_memory()
 
     def batch_marked(self) -> None:
@@ -155,7 +156,8 @@ class Footprint:
         test = self._test
         if test is None:
             return
-        if test.first_mark_at is None:
+        test.ends += 1
+        if test.ends == 1:
             self.sample_memory()
         test.mark()
 

@@ -102,14 +102,17 @@ class TestStage:
     """Latencies of one test stage. The first batches wait aside until it is known how many there are.
 
     Attributes:
+        ends: how often the end of a batch was noted; a clock may tell its latency much later.
         first_mark_at: when the first batch ended, in a loop that does not say where batches begin.
     """
 
     def __init__(self, warmup: int, clock: Clock) -> None:
         self.clock = clock
+        self.ends = 0
         self.batches = 0
         self.samples = 0.0
         self.first_mark_at: float | None = None
+        self._leaves_out_any = warmup > 0
         self._warmup = warmup
         self._first: list[float] = []
         self._latencies = Quantiles()
@@ -130,7 +133,7 @@ class TestStage:
     def mark(self) -> None:
         """End a batch and begin the next."""
         if self.first_mark_at is None:
-            # Its begin is known only at the end, from the duration; till then it stands for warm-up.
+            # Its begin is known only at the end, from the duration; till then it waits with the warm-up.
             self.first_mark_at = time.perf_counter()
             self._warmup = max(0, self._warmup - 1)
         else:
@@ -148,7 +151,7 @@ class TestStage:
             began_at = time.perf_counter() - total_s
             self._first.insert(0, max(0.0, self.first_mark_at - began_at))
             self.batches += 1
-        if self.batches < _WARMUP_NEEDS_BATCHES:
+        if self.batches < _WARMUP_NEEDS_BATCHES or not self._leaves_out_any:
             for latency_s in self._first:
                 self._latencies.add(latency_s)
             self._first.clear()

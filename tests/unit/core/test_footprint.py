@@ -133,6 +133,41 @@ def test_batches_that_only_tell_their_end_have_latencies_too():
     assert metrics["Inference_Throughput"] == pytest.approx(40 / total_s)
 
 
+@pytest.mark.parametrize(("warmup", "left_out"), [(0, 0), (1, 1), (3, 3)])
+def test_batches_that_only_tell_their_end_leave_out_as_many_as_asked(warmup, left_out):
+    footprint = Footprint(latency_warmup=warmup)
+
+    began_at = time.perf_counter()
+    footprint.test_began()
+    for number in range(12):
+        time.sleep(0.05 if number == 0 else 0.001)
+        footprint.batch_marked()
+    footprint.test_ended(total_s=time.perf_counter() - began_at)
+
+    assert footprint.latency_warmup == left_out
+    assert (footprint.metrics()["Latency_P99"] > 0.03) is (left_out == 0)
+
+
+class CountsSamples(Footprint):
+    samples = 0
+
+    def sample_memory(self):
+        self.samples += 1
+        super().sample_memory()
+
+
+def test_memory_is_sampled_in_the_first_execution_of_several_batches():
+    footprint = CountsSamples()
+
+    with footprint.test():
+        for _ in range(5):
+            footprint.batch_began()
+            footprint.batch_ended(batches=2)
+        in_batches = footprint.samples
+
+    assert in_batches == 1
+
+
 def test_an_exception_in_the_test_leaves_no_measurement():
     footprint = Footprint()
 
@@ -236,6 +271,20 @@ def test_cuda_batches_are_timed_by_the_device_and_waited_for_once(monkeypatch):
     assert metrics["Total_Inference_Time"] == pytest.approx(20 * 0.025)
     assert (metrics["GPU_Memory"], metrics["GPU_Memory_Peak"]) == (1.0, 2.0)
     assert Cuda.waits == 1
+
+
+def test_memory_is_sampled_once_though_the_device_has_not_timed_a_batch_yet(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=Cuda))
+    monkeypatch.setattr(Event, "is_done", False)
+    footprint = CountsSamples()
+
+    with footprint.test():
+        for _ in range(20):
+            with footprint.batch(samples=2):
+                pass
+        in_batches = footprint.samples
+
+    assert in_batches == 1
 
 
 def test_counting_a_step_costs_little():
