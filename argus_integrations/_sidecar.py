@@ -18,12 +18,19 @@ __all__ = ["delete", "load", "save"]
 
 
 def save(batch_id: str, job_id: str, owner_pid: int, data: dict[str, Any]) -> None:
-    """Write `data`, whole or not at all. Raises OSError when there is no room for it."""
+    """Write `data`, whole or not at all.
+
+    Raises:
+        OSError: nothing was saved; the message names the directory.
+    """
     path = _path(batch_id, job_id, owner_pid)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_text(json.dumps(data), encoding="utf-8")
-    partial.replace(path)
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps(data), encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise OSError(f"{path.parent} cannot be written: {error}") from error
 
 
 def load(batch_id: str, job_id: str, owner_pid: int) -> dict[str, Any] | None:

@@ -135,6 +135,7 @@ class TrainingRun:
         self._result = _Result()
         self._extra: dict[str, Any] = {}
         self._seen_error: object = None
+        self._warned_sidecar = False
 
     @property
     def options(self) -> Options:
@@ -528,19 +529,31 @@ class TrainingRun:
         return self.batch_id, self.job_id, self._owner_pid
 
     def _save_sidecar(self) -> None:
-        """Leave the measurements for a test stage in another process, if this is not the one that began."""
-        if os.getpid() != self._owner_pid and self._job is not None and self._reports:
-            _sidecar.save(
-                *self._sidecar_key,
-                {
-                    "state": self.state,
-                    "footprint": self.footprint.state(),
-                    "elapsed_s": self._job.elapsed_s,
-                    "epochs": self._last_epoch + 1,
-                    "extra": self._extra,
-                    "result": vars(self._result),
-                },
-            )
+        """Leave the measurements for a test stage in another process, if this is not the one that began.
+
+        Where they cannot be left, that process announces the job again and knows nothing of its training.
+        """
+        if os.getpid() == self._owner_pid or self._job is None or not self._reports:
+            return
+        measured = {
+            "state": self.state,
+            "footprint": self.footprint.state(),
+            "elapsed_s": self._job.elapsed_s,
+            "epochs": self._last_epoch + 1,
+            "extra": self._extra,
+            "result": vars(self._result),
+        }
+        try:
+            _sidecar.save(*self._sidecar_key, measured)
+        except OSError as error:
+            if not self._warned_sidecar:
+                self._warned_sidecar = True
+                logger.warning(
+                    "argus: what was measured of job %s stays in this process: %s. "
+                    "Set TMPDIR to a directory that can be written.",
+                    self.job_id,
+                    error,
+                )
 
     def _load_sidecar(self, describe: Describe | None) -> bool:
         """Take over a job that another process of this run announced; return whether there was one."""

@@ -89,6 +89,19 @@ def test_two_processes_tell_one_story(run, strategy):
     assert len({event.batch_id for event in run.events()}) == 1
 
 
+def test_children_that_cannot_leave_a_file_report_all_the_same(run, tmp_path):
+    (tmp_path / f"argus-{os.getuid()}").write_text("where the directory should be")
+    run.environment["TMPDIR"] = str(tmp_path)
+
+    code, output = run.finish(str(HERE / "ddp_script.py"), "ddp_spawn")
+
+    assert code == 0, output
+    announced, epochs, done = FIT_AND_TEST[:2], FIT_AND_TEST[2:4], ["job_done"]
+    assert run.story() == [*announced, *epochs, *announced, *done], output
+    warnings = [line for line in output.splitlines() if f"{tmp_path}/argus-{os.getuid()} cannot" in line]
+    assert len(warnings) == 2, output  # one for each child that reports: of the fit, and of the test
+
+
 @pytest.mark.parametrize("strategy", ["ddp", "ddp_spawn"])
 @pytest.mark.parametrize("failing_rank", [0, 1])
 def test_a_crash_on_either_rank_is_reported_once(run, strategy, failing_rank):
