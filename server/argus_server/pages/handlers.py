@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,8 @@ from argus_server.urls import path_to, read_segment
 
 __all__ = ["PAGE_ROUTES"]
 
+logger = logging.getLogger(__name__)
+
 AnyRequest = Request[Any, Grant, Any]
 READ = [require("read")]
 
@@ -51,11 +54,21 @@ def _name(request: AnyRequest, parameter: str) -> str:
 def projects_page(request: AnyRequest) -> Response[str]:
     """Show every project that the caller may see."""
     projects = [item for item in _queries(request).projects() if request.user.covers(item.name)]
-    leaders = {item.name: _leader(_queries(request).leaderboard(item.name), View()) for item in projects}
+    leaders = {item.name: _leader_or_none(_queries(request), item.name) for item in projects}
     return render(
         request,
         Page("projects.html", {"projects": projects, "leaders": leaders, "server_url": _server_url(request)}),
     )
+
+
+def _leader_or_none(queries: Queries, name: str) -> Leader | None:
+    """Return who leads a project. A project that cannot be ranked does not take the others' page away."""
+    data = queries.leaderboard(name)
+    try:
+        return _leader(data, View())
+    except Exception:
+        logger.exception("the project %r cannot be ranked", name)
+        return None
 
 
 @get("/api/projects", guards=READ)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -108,12 +110,24 @@ def _measure(raws: Sequence[Any]) -> Measure:
     """
     numbers = [number for raw in raws if (number := finite(raw)) is not None]
     if len(numbers) == len(raws):
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean = float(np.mean(numbers))
-            std = float(np.std(numbers, ddof=1)) if len(numbers) > 1 else None
-        rankable = finite(mean)
-        return Measure(mean if rankable is not None else "NaN", rankable, std, len(numbers))
+        mean = _mean(numbers)
+        return Measure(mean, mean, _std(numbers), len(numbers))
     if any(number_or_none(raw) is not None for raw in raws):
         return Measure("NaN", None, None, len(numbers))
     same = all(raw == raws[0] for raw in raws)
     return Measure(raws[0] if same else "(several)", None, None, 0)
+
+
+def _mean(numbers: Sequence[float]) -> float:
+    """Return the mean of finite numbers, which is finite where their sum is not."""
+    with np.errstate(over="ignore"):
+        mean = float(np.mean(numbers))
+    return mean if math.isfinite(mean) else statistics.mean(numbers)
+
+
+def _std(numbers: Sequence[float]) -> float | None:
+    """Return the standard deviation (n − 1); None for fewer than two, or if no float can hold it."""
+    if len(numbers) < 2:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        return finite(float(np.std(numbers, ddof=1)))

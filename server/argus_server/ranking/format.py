@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -16,11 +17,12 @@ __all__ = ["Style", "choose_style", "choose_unit"]
 _TIME_UNITS = ((1e-3, "µs", 1e6), (1.0, "ms", 1e3), (120.0, "s", 1.0), (7200.0, "min", 1 / 60))
 _MAX_DECIMALS = 6
 _MAX_FIXED = 1e9
+_LARGEST = sys.float_info.max
 
 
 def choose_unit(raw_unit: str, numbers: Sequence[float]) -> tuple[str, float]:
     """Return the unit of a whole column and what its raw values are multiplied by."""
-    middle = median(abs(number) for number in numbers) if numbers else 0.0
+    middle = _middle(_sizes(numbers))
     if raw_unit == "s" and middle > 0:
         return next(((unit, scale) for limit, unit, scale in _TIME_UNITS if middle < limit), ("h", 1 / 3600))
     if raw_unit == "MB" and middle >= 1024:
@@ -37,7 +39,7 @@ class Style:
 
     def number(self, value: float) -> str:
         """Return a finite raw number as the table shows it."""
-        scaled = value * self.scale
+        scaled = _within(value * self.scale)
         if self.decimals is None:
             return f"{scaled:.2e}"
         if abs(scaled) >= _MAX_FIXED:
@@ -49,7 +51,7 @@ class Style:
 
     def spread(self, std: float) -> str:
         """Return a standard deviation beside its mean; the noise of floating point reads as zero."""
-        scaled = std * self.scale
+        scaled = _within(std * self.scale)
         if self.decimals is None:
             return f"{scaled:.1e}"
         return f"{scaled:.3e}" if scaled >= _MAX_FIXED else f"{scaled:,.{self.decimals}f}"
@@ -61,8 +63,8 @@ class Style:
             return raw_text(raw)
         if math.isnan(number):
             return "NaN"
-        if math.isinf(number) and (isinstance(raw, (str, float))):
-            return "∞" if number > 0 else "−∞"
+        if math.isinf(number):
+            return _power_of_ten(raw) if isinstance(raw, int) else "∞" if number > 0 else "−∞"
         return self.number(number)
 
 
@@ -75,19 +77,19 @@ def choose_style(
     three. The best and the second best of every contest then differ in what is shown, up to six decimals.
 
     Args:
-        numbers: the finite raw values of the column.
-        stds: the finite standard deviations, empty if there are none.
+        numbers: the raw values of the column; what is not finite has no say.
+        stds: their standard deviations, likewise.
         contests: (best, second) where they differ.
         scale: what raw values are multiplied by.
     """
-    scaled = [abs(number) * scale for number in numbers if number]
+    scaled = _sizes(number * scale for number in numbers)
     if not scaled:
         return Style(scale, 0)
-    typical = median(scaled)
+    typical = _middle(scaled)
     if all(number.is_integer() and number < 1e15 for number in scaled) and not any(stds):
         return Style(scale, 0)
-    spreads = [std * scale for std in stds if std > 0]
-    decimals = _digits(median(spreads), 2) if spreads else _digits(typical, 3)
+    spreads = _sizes(std * scale for std in stds)
+    decimals = _digits(_middle(spreads), 2) if spreads else _digits(typical, 3)
     if decimals > _MAX_DECIMALS and typical < 10**-_MAX_DECIMALS * 100:
         return Style(scale, None)
     decimals = min(decimals, _MAX_DECIMALS)
@@ -97,6 +99,27 @@ def choose_style(
     return Style(scale, decimals)
 
 
+def _sizes(numbers: Iterable[float]) -> list[float]:
+    """Return the absolute values that say how large a column's numbers are: finite, and not zero."""
+    return [size for number in numbers if 0 < (size := abs(number)) < math.inf]
+
+
+def _middle(sizes: Sequence[float]) -> float:
+    """Return the median of finite sizes, which may not overflow where it halves a sum; 0 of none."""
+    return _within(median(sizes)) if sizes else 0.0
+
+
+def _within(number: float) -> float:
+    """Return the number, or the largest float where arithmetic went beyond it."""
+    return max(-_LARGEST, min(number, _LARGEST))
+
+
+def _power_of_ten(number: int) -> str:
+    """Return an integer that no float can hold as a power of ten."""
+    digits = str(abs(number))
+    return f"{'−' if number < 0 else ''}{digits[0]}.{digits[1:4]}e+{len(digits) - 1}"
+
+
 def _digits(number: float, significant: int) -> int:
-    """Return how many decimals show `significant` digits of a positive number."""
+    """Return how many decimals show `significant` digits of a positive finite number."""
     return max(0, significant - 1 - math.floor(math.log10(number)))

@@ -2,16 +2,18 @@
 
 import csv
 import io
+import itertools
+import json
 import re
 from html.parser import HTMLParser
 from urllib.parse import quote
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from unit.server.wire import body
 
-from argus_core.events import decode_event
+from argus_core.events import decode_event, jsonable
 from argus_server.exports.text import iso_time
 from argus_server.pages import filters
 
@@ -289,6 +291,51 @@ def test_a_moment_that_is_stored_already_breaks_no_page(server):
     for path in ("/", "/p/p/jobs", f"/p/p/jobs/b/{quote('9999-12-31T23:59:59-14:00')}"):
         server.page(path)
     assert len(server.get("/api/projects/p/jobs").json()["jobs"]) == 2
+
+
+_VALUES = st.one_of(
+    st.floats().map(jsonable).map(lambda pair: pair[0]),
+    st.sampled_from([0.5, 5e-324, 1e200, -1e200, 1.7e308, -1.7e308, "NaN", "Infinity", "-Infinity"]),
+    st.integers(-(10**400), 10**400),
+    st.integers(-(10**20), 10**20),
+    st.text(st.characters(codec="utf-8"), max_size=5),
+    st.booleans(),
+    st.none(),
+    st.lists(st.integers(0, 9), max_size=2),
+)
+_projects = itertools.count()
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["MSE", "R2", "Latency_P50", "GPU_Memory", "x"]), _VALUES)))
+@example([{"MSE": 1e200}, {"MSE": 0.5}])
+@example([{"MSE": 1.7e308}, {"MSE": 1.7e308}])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_metrics_are_shown_in_every_format(server, jobs):
+    name = f"p{next(_projects)}"
+    for i, metrics in enumerate(jobs):
+        events = [body("job_start", str(i), project=name, model=f"m{i % 2}", dataset="d", seed=i)]
+        events += [body("job_done", str(i), at=1, project=name, metrics=metrics)]
+        answer = server.post("/api/events/batch", content=json.dumps(events))
+        assert answer.json()["accepted"] == 2
+    server.send(body("batch_start", project=name))
+
+    for query in ("", "?group=cell", "?sort=Latency_P50", "?sort=x&group=cell"):
+        for path in ("leaderboard", "leaderboard.csv", "leaderboard.json", "leaderboard.md"):
+            answer = server.get(f"/p/{name}/{path}{query}", html=path == "leaderboard")
+            assert answer.status_code == 200, answer.text
+    server.page("/")
+
+
+def test_one_project_that_cannot_be_ranked_leaves_the_others_their_page(full, monkeypatch, caplog):
+    from argus_server.pages import handlers
+
+    def broken(*_arguments):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(handlers, "_leader", broken)
+
+    assert 'href="/p/p/leaderboard"' in full.page("/")
+    assert "'p' cannot be ranked" in caplog.text
 
 
 # --- hostile names ----------------------------------------------------------------------------

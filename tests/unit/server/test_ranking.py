@@ -1,11 +1,15 @@
 """What the leaderboard promises, on plain data."""
 
+import itertools
 import math
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from argus_server.errors import BadView
+from argus_server.ranking.format import choose_style, choose_unit
 from argus_server.ranking.leader import leader
 from argus_server.ranking.rank import rank
 from argus_server.ranking.table import DoneJob, MetricKey
@@ -371,8 +375,33 @@ def test_nothing_overflows():
     jobs = [done(f"j{i}", seed=str(i), MSE=1.7e308, MAE=5e-324, Latency_P50=1e-300) for i in range(3)]
 
     for group in ("job", "cell"):
-        assert all(cell.display for row in table(jobs, View(group=group)).rows for cell in row.cells.values())
+        ranked = table(jobs, View(group=group))
+        assert {cell for row in ranked.rows for cell in shown(ranked, "MSE")} == {"1.700e+308"}
+        assert all(cell.display for row in ranked.rows for cell in row.cells.values())
     assert math.isinf(1.7e308 * 3)
+
+
+def test_a_standard_deviation_that_no_float_holds_is_left_out():
+    jobs = [done("a", seed="0", MSE=1e200), done("b", seed="1", MSE=0.5), done("c", "n", MSE=0.25)]
+
+    ranked = table(jobs, View(group="cell"))
+
+    assert [row.cells["MSE"].std for row in ranked.rows] == [None, None]
+    assert [row.rank for row in ranked.rows] == [1, 2]
+    assert shown(ranked, "MSE") == ["2.5e-01", "5.000e+199"]
+
+
+def test_an_integer_that_no_float_holds_is_shown_as_a_power_of_ten():
+    assert shown(table([done("a", MSE=-12345 * 10**400)]), "MSE") == ["−1.234e+404"]
+
+
+@given(st.lists(st.floats(), max_size=5), st.lists(st.floats(), max_size=5), st.sampled_from(["s", "MB", ""]))
+def test_any_floats_have_a_style(numbers, stds, raw_unit):
+    _, scale = choose_unit(raw_unit, numbers)
+    style = choose_style(numbers, stds, list(itertools.pairwise(numbers)), scale)
+
+    assert all(style.value(number) for number in numbers)
+    assert all(style.spread(std) for std in stds if std >= 0)
 
 
 # --- the leader -------------------------------------------------------------------------------
