@@ -13,6 +13,9 @@ __all__ = ["Curve", "LossChart", "loss_chart"]
 
 WIDTH, HEIGHT, LEFT, BOTTOM, PAD = 640, 240, 56, 28, 10
 _MAX_POINTS = 600
+_MOST = 1e300
+_LEAST_SPREAD, _LEAST_SHARE = 1e-290, 1e-12
+"""An axis is at least this long, and this long for its values: below, floats cannot divide it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +46,18 @@ class LossChart:
 def loss_chart(epochs: Sequence[Epoch]) -> LossChart | None:
     """Return the training and validation loss of a job, None if no epoch has a finite one.
 
-    Values that are not finite leave a gap and are counted in `skipped`.
+    Values that are not finite leave a gap and are counted in `skipped`; those beyond ±1e300 are drawn there.
     """
     series = {"train_loss": _series(epochs, "train_loss"), "val_loss": _series(epochs, "val_loss")}
     points = [point for line in series.values() for point in line]
     if not points:
         return None
     low_x, high_x = _spread([x for x, _ in points])
-    low_y, high_y = _spread([y for _, y in points])
+    low_y, high_y = _spread([_drawn(y) for _, y in points])
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = (x - low_x) / (high_x - low_x) * (WIDTH - LEFT - PAD)
-        up = (y - low_y) / (high_y - low_y) * (HEIGHT - BOTTOM - PAD)
+        up = (_drawn(y) - low_y) / (high_y - low_y) * (HEIGHT - BOTTOM - PAD)
         return round(LEFT + across, 1), round(HEIGHT - BOTTOM - up, 1)
 
     curves = [
@@ -84,9 +87,19 @@ def _series(epochs: Sequence[Epoch], name: str) -> list[tuple[float, float]]:
     return [(float(x), y) for x, y in numbers if y is not None and math.isfinite(y)]
 
 
+def _drawn(y: float) -> float:
+    """Return where a value stands: the length of an axis must be finite."""
+    return max(-_MOST, min(y, _MOST))
+
+
 def _spread(values: Sequence[float]) -> tuple[float, float]:
+    """Return the ends of an axis, which are as far apart as arithmetic needs them to be."""
     low, high = min(values), max(values)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+    largest = max(abs(low), abs(high))
+    if high - low > max(_LEAST_SPREAD, _LEAST_SHARE * largest):
+        return low, high
+    room = max(0.5, 0.05 * largest)
+    return low - room, high + room
 
 
 def _thin(line: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
@@ -97,8 +110,8 @@ def _thin(line: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
 def _ticks(low: float, high: float, *, whole: bool) -> list[float]:
     """Return about five round numbers between low and high."""
     rough = (high - low) / 5
-    power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next((power * factor for factor in (1, 2, 5) if power * factor >= rough), power * 10)
     step = max(1.0, step) if whole else step
     first = math.ceil(low / step)
     count = int((high - first * step) / step + 1e-9) + 1
