@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 __all__ = [
     "CONVENTIONS",
+    "RUNTIME_NOISE",
     "UNKNOWN",
     "Convention",
     "Direction",
@@ -116,13 +117,15 @@ _STAGE = re.compile(
 _PRECEDENCE = {"test": 0, "testing": 0, "predict": 1, "eval": 2, "evaluation": 2}
 _PRECEDENCE |= {"val": 3, "valid": 3, "validation": 3, "": 4}
 _LOADER = re.compile(r"/dataloader_idx_(\d+)$")
-_RUNTIME_NOISE = (
+RUNTIME_NOISE = (
     "_runtime",
     "_samples_per_second",
     "_steps_per_second",
     "_model_preparation_time",
     "_jit_compilation_time",
 )
+"""How the names end by which the Trainer says how long an evaluation took: no metrics of a model."""
+
 _MEMORY_NOISE = re.compile(r"_mem_(cpu|gpu)_(alloc|peaked)_delta$")
 
 
@@ -233,4 +236,4 @@ def _is_noise(name: str, prefix: str | None) -> bool:
     if prefix is None:
         return False
     bare = name.removeprefix(prefix)
-    return bare in _RUNTIME_NOISE or bool(_MEMORY_NOISE.search(bare))
+    return bare in RUNTIME_NOISE or bool(_MEMORY_NOISE.search(bare))

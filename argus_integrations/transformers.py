@@ -19,6 +19,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from argus_core.conventions import RUNTIME_NOISE
 from argus_core.guard import never_raise
 from argus_integrations import _describe
 from argus_integrations._callback import CommonCallback
@@ -27,13 +28,6 @@ from argus_integrations._training_run import JobFacts, Options, TrainingRun
 
 __all__ = ["ArgusCallback", "register"]
 
-_NOISE = (
-    "_runtime",
-    "_samples_per_second",
-    "_steps_per_second",
-    "_model_preparation_time",
-    "_jit_compilation_time",
-)
 _MAX_EPOCHS = 2**31
 
 
@@ -241,7 +235,7 @@ class _EpochLogs:
             self._loss_steps += steps
             self._step = step
         for name, value in logs.items():
-            if name not in ("loss", "epoch", "learning_rate", "step") and not name.endswith(_NOISE):
+            if name not in ("loss", "epoch", "learning_rate", "step") and not name.endswith(RUNTIME_NOISE):
                 self._data["val_loss" if name == "eval_loss" else name] = value
 
     def data(self) -> dict[str, Any]:
