@@ -281,6 +281,23 @@ def test_names_are_data_whatever_they_contain(store):
     assert detail.metrics == {nasty: 1}
 
 
+@pytest.mark.parametrize(
+    ("tags", "is_dry"),
+    [
+        ("fast_dev_run", True),
+        (["x", "fast_dev_run"], True),
+        ({"fast_dev_run": True}, True),
+        ("no_fast_dev_run", False),
+        (["no_fast_dev_run"], False),
+        ({"fast_dev_run": False}, False),
+    ],
+)
+def test_a_tag_means_a_fast_dev_run_if_it_says_exactly_that(store, tags, is_dry):
+    store.add_events([event("job_start", "j", model="m", tags=tags), done("j", MSE=1)])
+
+    assert only_job(store).summary.fast_dev_run is is_dry
+
+
 def test_an_unknown_project_or_job_is_an_error_of_its_own(store):
     store.add_events([start("j")])
 

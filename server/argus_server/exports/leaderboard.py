@@ -127,7 +127,7 @@ def _row(row: Row) -> dict[str, Any]:
 def _raw(cell: Cell) -> Any:
     if cell.n is None:
         return cell.raw
-    return {"mean": cell.raw, "std": cell.std, "n": cell.n}
+    return {"mean": cell.raw, "std": cell.std, "n": cell.n, "diverged": cell.diverged}
 
 
 # --- Markdown ---------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ class Measure:
     number: float | None = None
     std: float | None = None
     n: int | None = None
+    diverged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,15 @@ class Entry:
 
 
 def superseded(jobs: Iterable[DoneJob]) -> dict[tuple[str, str], tuple[str, str]]:
-    """Return which job is replaced by which: same model, dataset and seed, finished later.
+    """Return which of these jobs is replaced by which: same model, dataset and seed, finished later.
 
-    Jobs without a seed, or without a model, are replicates of their own.
+    What nobody has said is not the same: jobs without a model, dataset or seed replace nothing. Only
+    `jobs` themselves replace each other: in a view of one batch, a later job of another batch does not
+    count, and so takes no row away. No other filter can part two jobs of one model, dataset and seed.
     """
     groups: dict[tuple[str | None, ...], list[DoneJob]] = defaultdict(list)
     for job in jobs:
-        if job.seed is not None and job.model is not None:
+        if None not in (job.model, job.dataset, job.seed):
             groups[job.model, job.dataset, job.seed].append(job)
     replaced = {}
     for group in groups.values():
@@ -106,16 +109,24 @@ def _measure(raws: Sequence[Any]) -> Measure:
     """Return mean and standard deviation of one metric over jobs.
 
     One diverged job makes the whole cell diverged: a mean over the seeds that went well would
-    rank a model by its luck. Text that all jobs agree on is shown, other text is not.
+    rank a model by its luck. What is no number ("n/a") is left out, as if it had not been sent; where
+    there is nothing else, text that all jobs agree on is shown, other text is not.
     """
-    numbers = [number for raw in raws if (number := finite(raw)) is not None]
-    if len(numbers) == len(raws):
-        mean = _mean(numbers)
-        return Measure(mean, mean, _std(numbers), len(numbers))
-    if any(number_or_none(raw) is not None for raw in raws):
-        return Measure("NaN", None, None, len(numbers))
-    same = all(raw == raws[0] for raw in raws)
-    return Measure(raws[0] if same else "(several)", None, None, 0)
+    numbers = [number for raw in raws if (number := number_or_none(raw)) is not None]
+    if not numbers:
+        same = all(raw == raws[0] for raw in raws)
+        return Measure(raws[0] if same else "(several)", None, None, 0)
+    if diverged := [number for number in numbers if not math.isfinite(number)]:
+        return Measure(_limit(diverged), None, None, len(numbers), len(diverged))
+    mean = _mean(numbers)
+    return Measure(mean, mean, _std(numbers), len(numbers))
+
+
+def _limit(diverged: Sequence[float]) -> str:
+    """Return what a mean with these numbers among its own comes to, as it travels."""
+    if all(number == math.inf for number in diverged):
+        return "Infinity"
+    return "-Infinity" if all(number == -math.inf for number in diverged) else "NaN"
 
 
 def _mean(numbers: Sequence[float]) -> float:

@@ -42,8 +42,8 @@ def rank(
         page_rows: rows on a page; None for all rows.
     """
     everyone = [job for job in jobs if not job.fast_dev_run]
-    replaced = superseded(everyone)
     kept = keep(everyone, view)
+    replaced = superseded(kept)
     entries = (cell_entries if view.group == "cell" else job_entries)(kept, replaced)
     default, note = default_metric(keys, primary)
     metric, sort, more = _resolve(view, keys, default)
@@ -319,12 +319,15 @@ def _cell(entry: Entry, key: str, style: Style, contest: _Contest) -> Cell:
         spread = f"± {style.spread(measure.std)}"
     elif measure.n == 1 and measure.number is not None:
         spread = "n=1"
+    elif measure.diverged:
+        spread = f"{measure.diverged} of {measure.n} diverged"
     return Cell(
         raw=measure.raw,
         display=style.value(measure.raw),
         number=measure.number,
         std=measure.std,
         n=measure.n,
+        diverged=measure.diverged,
         spread=spread,
         mark=contest.mark(entry, key),  # type: ignore[arg-type]
     )

@@ -77,8 +77,9 @@ class Cell:
         display: the text of the table, in the column's unit.
         number: the number that ranks; None if the value is only shown.
         std: standard deviation over the seeds (n − 1), None for fewer than two.
-        n: how many finite values the mean is of; None for a single job's value.
-        spread: the text beside the mean: `± 0.002`, or `n=1`.
+        n: how many numbers the mean is of; None for a single job's value.
+        diverged: how many of them are NaN or infinite; then the mean is too, and never ranks.
+        spread: the text beside the mean: `± 0.002`, `n=1` or `1 of 3 diverged`.
         mark: `best`, `second` or nothing, within the row's dataset.
     """
 
@@ -87,6 +88,7 @@ class Cell:
     number: float | None = None
     std: float | None = None
     n: int | None = None
+    diverged: int = 0
     spread: str = ""
     mark: Literal["", "best", "second"] = ""
 

@@ -154,7 +154,7 @@ def _is_fast_dev_run(data: Mapping[str, Any]) -> bool:
     if isinstance(tags, Mapping):
         tagged = bool(tags.get("fast_dev_run"))
     else:
-        tagged = "fast_dev_run" in tags if isinstance(tags, (list, str)) else False
+        tagged = tags == "fast_dev_run" or (isinstance(tags, list) and "fast_dev_run" in tags)
     return tagged or bool(data.get("fast_dev_run"))
 
 

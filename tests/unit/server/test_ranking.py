@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -227,15 +228,27 @@ def test_jobs_without_a_seed_are_replicates():
     assert (row.n, row.cells["MSE"].raw) == (2, 2.0)
 
 
-def test_a_superseded_job_stays_so_when_the_later_one_is_filtered_out():
+@pytest.mark.parametrize("group", ["job", "cell"])
+def test_a_view_of_one_batch_ranks_that_batch_whatever_other_batches_did_later(group):
+    """A superseded job used to stay so: then `group=cell` of its batch had no row to show."""
     jobs = [
         DoneJob("old", "j", "m", "d", "0", {"MSE": 1.0}, 1),
+        DoneJob("old", "k", "n", "d", "0", {"MSE": 3.0}, 1),
         DoneJob("new", "j", "m", "d", "0", {"MSE": 2.0}, 2),
     ]
 
-    (row,) = table(jobs, View(batch=("old",))).rows
+    rows = table(jobs, View(group, batch=("old",))).rows
 
-    assert row.superseded_by == ("new", "j")
+    assert [(row.model, row.rank, row.superseded_by) for row in rows] == [("m", 1, None), ("n", 2, None)]
+    assert [row.cells["MSE"].raw for row in rows] == [1.0, 3.0]
+
+
+@pytest.mark.parametrize("unknown", ["model", "dataset", "seed"])
+def test_what_is_unknown_supersedes_nothing(unknown):
+    jobs = [replace(done(name, at=at, MSE=1.0), **{unknown: None}) for at, name in enumerate("ab")]
+
+    assert [row.superseded_by for row in table(jobs).rows] == [None, None]
+    assert [row.n for row in table(jobs, View("cell")).rows] == [2]
 
 
 def test_a_fast_dev_run_is_never_ranked():
@@ -296,7 +309,32 @@ def test_one_diverged_seed_makes_the_cell_diverged_and_not_better():
     ranked = table(jobs, View(group="cell"))
 
     assert [(row.model, row.rank) for row in ranked.rows] == [("solid", 1), ("lucky", None)]
-    assert ranked.rows[1].cells["MSE"].display == "NaN"
+    cell = ranked.rows[1].cells["MSE"]
+    assert (cell.display, cell.spread, cell.n) == ("NaN", "1 of 2 diverged", 2)
+
+
+@pytest.mark.parametrize(
+    ("values", "display", "spread"),
+    [
+        ((0.5, "Infinity", 0.7), "∞", "1 of 3 diverged"),
+        ((0.5, "-Infinity"), "−∞", "1 of 2 diverged"),
+        (("Infinity", "-Infinity"), "NaN", "2 of 2 diverged"),
+        (("Infinity", "NaN", "n/a"), "NaN", "2 of 2 diverged"),
+    ],
+)
+def test_a_cell_that_diverged_says_where_to_and_how_often(values, display, spread):
+    jobs = [done(f"j{i}", seed=str(i), MSE=value) for i, value in enumerate(values)]
+    (row,) = table(jobs, View("cell")).rows
+
+    assert (row.cells["MSE"].display, row.cells["MSE"].spread, row.rank) == (display, spread, None)
+
+
+@pytest.mark.parametrize("odd", ["n/a", True, [1, 2]])
+def test_a_seed_without_a_number_is_left_out_of_the_mean(odd):
+    jobs = [done(f"j{i}", seed=str(i), MSE=value) for i, value in enumerate((0.5, odd, 0.7))]
+    (row,) = table(jobs, View("cell")).rows
+
+    assert (row.cells["MSE"].number, row.cells["MSE"].n, row.n) == (0.6, 2, 3)
 
 
 def test_cells_are_ranked_by_their_means():
