@@ -31,37 +31,35 @@ def schema() -> None:
 @click.option("--url", help="The server; default ARGUS_URL.")
 @click.option("--token", help="A token with the scope `report`; default ARGUS_TOKEN.")
 @click.option("--any-url", is_flag=True, help="Also send journals that were meant for another server.")
-def sync(url: str | None, token: str | None, any_url: bool) -> None:
+@click.option(
+    "--any-host", is_flag=True, help="Also those of other hosts and containers; their jobs must have ended."
+)
+def sync(url: str | None, token: str | None, *, any_url: bool, any_host: bool) -> None:
     """Send what the journals of ended processes still hold."""
     from rich.progress import track
 
-    from argus_core.delivery import replay
-    from argus_core.errors import ArgusError
-    from argus_core.journal import dead_journals
+    from argus_core import syncing
     from argus_core.transport import transport_for
 
     settings = _settings()
     url, token = url or settings.url, token or settings.token
     if not url:
         raise click.UsageError("no server: give --url or set ARGUS_URL")
-    directory = settings.journal_directory
-    found = list(dead_journals(directory))
-    files = [file for file in found if any_url or file.url in (None, url)]
-    sent = 0
     try:
         transport = transport_for(url, token)
-        for file in track(files, description="Sending journals", disable=not files):
-            sent += replay(file, transport, directory=directory)
-    except (ArgusError, OSError) as error:
-        raise click.ClickException(
-            f"{error}. {sent} events were sent, the rest stays in {directory}"
-        ) from None
-    click.echo(f"{sent} events sent from {len(files)} journals in {directory}")
-    others = sorted({file.url or "" for file in found} - {file.url or "" for file in files})
-    if others:
-        click.echo(
-            f"Left alone: journals that were meant for {', '.join(others)}; --any-url sends them here."
-        )
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+    directory = settings.journal_directory
+    plan = syncing.plan(directory, url, any_url=any_url, any_host=any_host)
+    sending = syncing.send(plan.files, transport, directory)
+    done = list(track(sending, "Sending journals", total=len(plan.files), disable=not plan.files))
+    problems = [f"{sent.name}: {sent.problem}" for sent in done if sent.problem]
+    count = sum(sent.count for sent in done)
+    click.echo(f"{count} events sent from {len(done) - len(problems)} journals in {directory}")
+    for line in plan.left_alone:
+        click.echo(f"Left alone: {line}")
+    if problems:
+        raise click.ClickException("not sent, kept: " + "; ".join(problems))
 
 
 @cli.command()
@@ -92,7 +90,7 @@ def doctor() -> None:
 @click.option("--rejected", is_flag=True, help="What the server has rejected, with the reasons.")
 def tail(count: int, *, rejected: bool) -> None:
     """Show what the journals hold that the server does not have."""
-    from argus_core.diagnosis import all_journals
+    from argus_core.journal import find_journals
 
     settings = _settings()
     if rejected:
@@ -103,7 +101,7 @@ def tail(count: int, *, rejected: bool) -> None:
         click.echo(f"{len(lines)} rejected events in {path}", err=True)
         return
     waiting = 0
-    for journal in all_journals(settings):
+    for journal in (found.file for found in find_journals(settings.journal_directory)):
         pending = journal.count_pending()
         waiting += pending
         if pending:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from argus_core.errors import TransportError
 from argus_core.guard import swallowed
-from argus_core.journal import Chunk, Journal, JournalFile, dead_journals
+from argus_core.journal import Chunk, Journal, JournalFile, dead_journals, same_url
 from argus_core.transport import Rejection, Transport
 
 __all__ = ["Delivery", "replay"]
@@ -56,6 +56,7 @@ class Delivery:
         self._settled = threading.Condition()
         self._refused: TransportError | None = None
         self._warned_waiting = False
+        self._is_away = False
         self.rejected = 0
 
     def put(self, line: bytes, *, makes_row: bool = True) -> None:
@@ -80,13 +81,16 @@ class Delivery:
             self._thread = thread
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until the server has everything, at most `timeout_s` seconds; return whether it has."""
+        """Wait until the server has everything, at most `timeout_s` seconds; return whether it has.
+
+        Does not wait for a server that is known to be away.
+        """
         if self._transport is None:
             return self.journal.pending == 0
         self._wake.set()
         deadline = time.monotonic() + timeout_s
         with self._settled:
-            while self.journal.pending and self._refused is None and self._is_running():
+            while self.journal.pending and not self._is_away and self._refused is None and self._is_running():
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     break
@@ -150,7 +154,8 @@ class Delivery:
         while True:
             try:
                 rejected = send_all(self._transport, chunk.lines)
-            except TransportError as error:
+            except Exception as caught:  # noqa: BLE001 - whatever it was, the events are still here
+                error = _as_transport_error(caught)
                 if not error.retryable:
                     self._refuse(error)
                     return False
@@ -161,6 +166,7 @@ class Delivery:
                 continue
             self._park(chunk.lines, rejected)
             self.journal.acknowledge(chunk)
+            self._is_away = False
             if self._warned_waiting:
                 self._warned_waiting = False
                 logger.warning("argus: the server is back; %d events to go", self.journal.pending)
@@ -195,6 +201,9 @@ class Delivery:
         )
 
     def _warn_waiting(self, error: TransportError) -> None:
+        self._is_away = True
+        with self._settled:
+            self._settled.notify_all()
         if not self._warned_waiting:
             self._warned_waiting = True
             logger.warning(
@@ -211,13 +220,17 @@ class Delivery:
     def _replay_dead(self) -> None:
         assert self._transport is not None
         for file in dead_journals(self._directory):
-            if self._closing.is_set() or self._url is None or file.url != self._url:
+            if self._closing.is_set():
+                return
+            if self._url is None or file.url != same_url(self._url):
                 continue
             try:
                 count = replay(file, self._transport, directory=self._directory)
             except (TransportError, OSError) as error:
                 logger.warning("argus: %s is kept for `argus sync`: %s", file.path.name, error)
-                return
+                if getattr(error, "retryable", False):
+                    return
+                continue  # this journal is not for our token; another may be
             if count:
                 logger.warning("argus: sent %d events that an earlier process had left", count)
 
@@ -236,8 +249,18 @@ def replay(file: JournalFile, transport: Transport, *, directory: Path) -> int:
             park_rejected(directory, chunk.lines, rejected)
         file.acknowledge(chunk)
         count += len(chunk.lines)
+    if file.torn_lines:
+        logger.warning("argus: %d torn lines of %s were skipped", file.torn_lines, file.path.name)
     file.delete()
     return count
+
+
+def _as_transport_error(error: Exception) -> TransportError:
+    """Return the error that says what to do; one that nobody foresaw is logged and tried again."""
+    if isinstance(error, TransportError):
+        return error
+    swallowed(error, "sending events")
+    return TransportError(f"{type(error).__name__}: {error}", retryable=True)
 
 
 def send_all(transport: Transport, lines: Sequence[bytes]) -> list[Rejection]:

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from argus_core.journal import JournalFile, dead_journals
+from argus_core.journal import dead_journals
 from argus_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -164,12 +164,3 @@ def _version(distribution: str) -> str | None:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def all_journals(settings: Settings) -> list[JournalFile]:
-    """Return every journal in the directory, of living processes and of other hosts too, oldest first."""
-    try:
-        paths = [path for path in settings.journal_directory.glob("*-*-*.jsonl") if path.is_file()]
-    except OSError:
-        return []
-    return [JournalFile(path) for path in sorted(paths, key=lambda path: path.stat().st_mtime)]

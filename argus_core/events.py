@@ -13,9 +13,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -23,6 +24,7 @@ import msgspec
 from msgspec import Meta
 
 from argus_core.errors import InvalidEvent, MalformedBody
+from argus_core.jsonable import clean_text, jsonable
 
 __all__ = [
     "DATA_TYPES",
@@ -34,9 +36,9 @@ __all__ = [
     "decode_events",
     "encode_event",
     "json_schema",
-    "jsonable",
     "new_event_id",
     "number_or_none",
+    "repair_data",
 ]
 
 SCHEMA_VERSION: Final = "1.1"
@@ -226,31 +228,67 @@ def decode_event(raw: bytes | msgspec.Raw | Mapping[str, Any]) -> Event:
 def decode_events(body: bytes) -> list[Event | InvalidEvent]:
     """Return the events of a batch body, in order, with an error in the place of each bad one.
 
-    The body is `{"events": [...]}` or a bare array. One bad item rejects that item only.
+    The body is `{"events": [...]}` or a bare array. One bad item rejects that item only, whatever is
+    wrong with it: it need not even be JSON, as long as its brackets and quotes say where it ends.
 
     Raises:
-        MalformedBody: the body is not JSON, or of another shape.
+        MalformedBody: the body is of another shape, or does not say where its items end.
     """
     items: list[Any]
     try:
-        first = body.lstrip()[:1]
-        items = list(_raw_list_decoder.decode(body) if first == b"[" else _batch_decoder.decode(body).events)
+        is_bare = body.lstrip()[:1] == b"["
+        items = list(_raw_list_decoder.decode(body) if is_bare else _batch_decoder.decode(body).events)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        parsed = _parse(body)
-        events = parsed.get("events") if isinstance(parsed, dict) else parsed
-        if not isinstance(events, list):
-            raise MalformedBody(
-                'expected {"events": [...]} or an array of events, got ' + _describe(parsed)
-            ) from None
-        items = events
+        items = _split_items(body)
     return [_decode_or_error(item) for item in items]
+
+
+_STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]', re.DOTALL)
+_AFTER_ARRAY = re.compile(rb"\s*(,.*)?\}\s*", re.DOTALL)
+
+
+def _split_items(body: bytes) -> list[Any]:
+    """Return the pieces of the body's array, cut at its commas, none of them decoded.
+
+    Linear in the body and not recursive, so that neither depth nor a bare NaN nor a broken item
+    concerns its neighbours.
+
+    Raises:
+        MalformedBody: there is no such array, or it does not end.
+    """
+    is_bare = body.lstrip()[:1] == b"["
+    depth, home, start, key = 0, 1 if is_bare else 2, 0, b""
+    items: list[Any] = []
+    for match in _STRUCTURE.finditer(body):
+        token = match[0]
+        if token in (b"[", b"{"):
+            depth += 1
+            opens = depth == home and token == b"[" and not start
+            if opens and (is_bare or key == b'"events"'):
+                start = match.end()
+        elif token in (b"]", b"}"):
+            if depth == home and start and token == b"]":
+                return _finish(body, [*items, body[start : match.start()]], match.end(), is_bare)
+            depth -= 1
+        elif token == b",":
+            if depth == home and start:
+                items.append(body[start : match.start()])
+                start = match.end()
+        elif depth == 1:
+            key = token
+    raise MalformedBody('expected {"events": [...]} or an array of events, got ' + _describe(_parse(body)))
+
+
+def _finish(body: bytes, items: list[Any], end: int, is_bare: bool) -> list[Any]:
+    rest = body[end:]
+    if rest.strip() if is_bare else not _AFTER_ARRAY.fullmatch(rest):
+        raise MalformedBody(f"not JSON: {_shorten(rest[:80])} follows the events")
+    return [] if len(items) == 1 and not items[0].strip() else items
 
 
 def _decode_or_error(item: Any) -> Event | InvalidEvent:
     try:
-        if isinstance(item, (msgspec.Raw, Mapping)):
-            return decode_event(item)
-        return InvalidEvent("", f"expected an event object, got {_describe(item)}")
+        return decode_event(item)
     except InvalidEvent as error:
         return error
     except MalformedBody as error:
@@ -260,7 +298,7 @@ def _decode_or_error(item: Any) -> Event | InvalidEvent:
 def _parse(body: bytes) -> Any:
     """Read JSON as other clients write it, with bare NaN and Infinity tokens."""
     try:
-        return jsonable(json.loads(body))[0]
+        return json.loads(body)
     except RecursionError:
         raise MalformedBody("the JSON is nested too deeply") from None
     except ValueError as error:
@@ -268,19 +306,24 @@ def _parse(body: bytes) -> Any:
 
 
 def _convert(item: Any) -> Event:
+    """Build an event from plain data: ids must be as they should, the rest is made to fit."""
     if not isinstance(item, Mapping):
         raise InvalidEvent("", f"expected an event object, got {_describe(item)}")
     job_id = item.get("job_id")
     if isinstance(job_id, int) and not isinstance(job_id, bool):
         item = {**item, "job_id": str(job_id)}
+    if isinstance(item.get("data"), Mapping):
+        item = {**item, "data": jsonable(item["data"])[0]}
+    source = item.get("source")
+    if isinstance(source, Mapping):
+        item = {**item, "source": {**jsonable(source)[0], "project": source.get("project")}}
+    for field, text in (*item.items(), ("source.project", _at(item, "source.project"))):
+        if isinstance(text, str) and clean_text(text) != text:
+            raise InvalidEvent(field, f"text that is not Unicode: {text!r}", event_id=_id(item))
     try:
-        event = msgspec.convert(item, Event)
-        msgspec.json.encode(event)  # a lone surrogate decodes, but cannot be stored
+        return msgspec.convert(item, Event)
     except msgspec.ValidationError as error:
         raise _invalid(error, item) from None
-    except UnicodeError as error:
-        raise InvalidEvent("", f"text that is not Unicode: {error}", event_id=_id(item)) from None
-    return event
 
 
 def _check_data(event: Event) -> None:
@@ -349,101 +392,6 @@ def encode_event(event: Event) -> bytes:
     return _encoder.encode(event)
 
 
-def jsonable(value: Any, *, max_depth: int = 32) -> tuple[Any, list[str]]:
-    """Return `value` as JSON can carry it, and the paths of what had to be left out.
-
-    NaN and the infinities become strings; NumPy, torch, JAX and TensorFlow scalars become numbers;
-    their small arrays, tuples and sets become lists; paths, dates and enum members become strings.
-    Mapping keys become strings. What is nested deeper than `max_depth` or is of any other kind is
-    left out and named, as `config.optimizer` for example.
-    """
-    dropped: list[str] = []
-    cleaned = _clean(value, "", dropped, max_depth)
-    return (None if cleaned is _ABSENT else cleaned), dropped
-
-
-def _clean(value: Any, path: str, dropped: list[str], depth: int) -> Any:
-    kind = type(value)
-    if kind is float:
-        return value if math.isfinite(value) else _non_finite(value)
-    if kind is int or kind is bool or value is None:
-        return value
-    if kind is str:
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
-    if depth == 0:
-        dropped.append(path)
-        return _ABSENT
-    if isinstance(value, Mapping):
-        cleaned = {}
-        for key, item in value.items():
-            name = key if type(key) is str else str(key)
-            child = _clean(item, f"{path}.{name}" if path else name, dropped, depth - 1)
-            if child is not _ABSENT:
-                cleaned[name] = child
-        return cleaned
-    if isinstance(value, (list, tuple, set, frozenset)):
-        children = [_clean(item, f"{path}[{i}]", dropped, depth - 1) for i, item in enumerate(value)]
-        return [child for child in children if child is not _ABSENT]
-    return _clean_object(value, path, dropped, depth)
-
-
-_MAX_ARRAY_SIZE = 1000
-
-
-def _clean_object(value: Any, path: str, dropped: list[str], depth: int) -> Any:
-    """Clean what is none of JSON's own types: scalars and arrays of numeric libraries, text-like objects."""
-    for convert in (_as_number, _as_list, _as_text):
-        try:
-            plain = convert(value)
-        except Exception:  # noqa: BLE001, S112 - a foreign object may raise anything from its conversions
-            continue
-        if plain is not _ABSENT:
-            return _clean(plain, path, dropped, depth - 1)
-    dropped.append(path or type(value).__name__)
-    return _ABSENT
-
-
-def _as_number(value: Any) -> Any:
-    if isinstance(value, (bool, int)):
-        return int(value) if not isinstance(value, bool) else value
-    if isinstance(value, float):
-        return float(value)
-    item: Callable[[], Any] | None = getattr(value, "item", None)
-    if item is not None and getattr(value, "size", None) != 0 and _element_count(value) == 1:
-        return item()
-    if _element_count(value) == 1 and hasattr(value, "numpy"):
-        return value.numpy().item()
-    number = getattr(value, "__float__", None)
-    return float(value) if number is not None and _element_count(value) == 1 else _ABSENT
-
-
-def _element_count(value: Any) -> int:
-    """Return how many numbers an array-like holds: 1 for a scalar of any numeric library."""
-    shape = getattr(value, "shape", ())
-    return math.prod(int(size) for size in shape)
-
-
-def _as_list(value: Any) -> Any:
-    if _element_count(value) > _MAX_ARRAY_SIZE:
-        return _ABSENT
-    as_list = getattr(value, "tolist", None)
-    return as_list() if as_list is not None else _ABSENT
-
-
-def _as_text(value: Any) -> Any:
-    if isinstance(value, str):  # a subclass: an enum member, numpy.str_
-        return str(getattr(value, "value", value))
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    return getattr(value, "name", _ABSENT) if hasattr(type(value), "__members__") else _ABSENT
-
-
-def _non_finite(value: float) -> str:
-    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
-
-
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -460,6 +408,33 @@ def number_or_none(value: Any) -> float | None:
         except OverflowError:
             return math.inf if value > 0 else -math.inf
     return _NON_FINITE.get(value) if isinstance(value, str) else None
+
+
+_LABELS = frozenset({"model", "dataset", "seed", "name", "experiment_type"})
+
+
+def repair_data(event_type: str, data: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return `data` as the schema takes it, and the names of the keys that had to go.
+
+    A label that is no text becomes one; any other known key of a wrong type is left out, so that the
+    rest of the event is sent.
+    """
+    dropped: list[str] = []
+    while True:
+        try:
+            msgspec.convert(data, DATA_TYPES[event_type])
+        except msgspec.ValidationError as error:
+            key = str(error).partition(" - at `$.")[2].rstrip("`").partition(".")[0].partition("[")[0]
+            if key not in data:
+                return data, dropped
+            value = data[key]
+            if key in _LABELS and not isinstance(value, str):
+                data = {**data, key: _shorten(value, 200)}
+            else:
+                data = {name: item for name, item in data.items() if name != key}
+                dropped.append(f"{key} = {_shorten(value)}")
+        else:
+            return data, dropped
 
 
 # --- ids --------------------------------------------------------------------------------------

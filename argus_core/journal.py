@@ -9,6 +9,7 @@ it may lie on NFS; a replay of what was sent already does no harm.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -20,18 +21,20 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from argus_core.identity import process_is_alive
 
-__all__ = ["Chunk", "Journal", "JournalFile", "dead_journals"]
+__all__ = ["Chunk", "Found", "Journal", "JournalFile", "dead_journals", "find_journals", "same_url"]
 
 logger = logging.getLogger(__name__)
 
 _READ_SIZE_BYTES = 4 << 20
 _COMPACT_SIZE_BYTES = 8 << 20
 _MEMORY_LINES = 10_000
+_STALE_S = 3600.0
 MAX_SIZE_BYTES = 256_000_000
 """A longer journal takes only what makes a row; at twice this size it takes nothing."""
 _NAME = re.compile(r"^(?P<host>.+)-(?P<pid>\d+)-(?P<start_ns>\d+)\.jsonl$")
@@ -43,11 +46,15 @@ _open_here: set[Path] = set()
 class Chunk:
     """Some lines of a journal, in order, and where the next ones begin.
 
-    `end` is a byte offset of the file; None when the lines come from memory.
+    Attributes:
+        lines: the events.
+        end: byte offset in `file`; for lines from memory, the number of the next one.
+        file: where the lines stand; None for lines from memory.
     """
 
     lines: list[bytes]
-    end: int | None
+    end: int
+    file: JournalFile | None
 
 
 class JournalFile:
@@ -71,15 +78,20 @@ class JournalFile:
             return 0
 
     @property
-    def url(self) -> str | None:
-        """The server these events were meant for, or None when none was known."""
+    def header(self) -> dict[str, Any]:
+        """What the writer said of itself: `url`, `project`, `boot`, `pid_namespace`; empty if unreadable."""
         try:
             with self.path.open("rb") as file:
                 header = json.loads(file.readline())
-            url = header.get("url")
-        except (OSError, ValueError, AttributeError):
-            return None
-        return url if isinstance(url, str) else None
+        except (OSError, ValueError):
+            return {}
+        return header if isinstance(header, dict) else {}
+
+    @property
+    def url(self) -> str | None:
+        """The server these events were meant for, or None when none was known."""
+        url = self.header.get("url")
+        return same_url(url) if isinstance(url, str) else None
 
     def read(self, limit: int) -> Chunk | None:
         """Return up to `limit` complete lines that are not acknowledged, None if there are none.
@@ -105,12 +117,10 @@ class JournalFile:
         if not lines:
             self.offset = end
             return None
-        return Chunk(lines, end)
+        return Chunk(lines, end, self)
 
     def acknowledge(self, chunk: Chunk) -> None:
         """Remember, on disk too, that the server has the lines of `chunk`."""
-        if chunk.end is None:
-            return
         self.offset = chunk.end
         with contextlib.suppress(OSError):  # a lost acknowledgement costs a replay, not an event
             self._ack_path.write_text(str(chunk.end))
@@ -135,7 +145,7 @@ class JournalFile:
         try:
             while chunk := self.read(10_000):
                 yield from chunk.lines
-                self.offset = chunk.end or self.offset
+                self.offset = chunk.end
         except OSError:
             logger.debug("cannot read %s", self.path, exc_info=True)
         finally:
@@ -159,12 +169,14 @@ class Journal:
     ) -> None:
         """Remember where to write. Nothing is created before the first `append`."""
         self._directory = directory
-        self._header = json.dumps({"argus_journal": 1, "url": url, "project": project}).encode()
+        about = {"argus_journal": 1, "url": url and same_url(url), "project": project}
+        self._header = json.dumps({**about, **_whereabouts()}).encode()
         self._lock = threading.Lock()
         self._fd: int | None = None
         self._file: JournalFile | None = None
         self._is_torn = False
-        self._memory: deque[bytes] = deque(maxlen=_MEMORY_LINES)
+        self._memory: deque[bytes] = deque()
+        self._memory_start = 0
         self._warned = False
         self._unsent = 0
         self._size_bytes = 0
@@ -206,6 +218,8 @@ class Journal:
                 self._remember(line, error)
 
     def _write(self, line: bytes) -> None:
+        if self._fd is not None and os.fstat(self._fd).st_nlink == 0:
+            self._abandon()
         if self._fd is None:
             self._open()
         assert self._fd is not None
@@ -216,6 +230,13 @@ class Journal:
             raise OSError(28, "the disk is full")
         self._is_torn = False
         self._size_bytes += written
+
+    def _abandon(self) -> None:
+        """Let go of a file that somebody has deleted: who replays a journal deletes it when it is sent."""
+        assert self._fd is not None
+        os.close(self._fd)
+        self._fd, self._file, self._size_bytes = None, None, 0
+        self._unsent = len(self._memory) + 1
 
     def _leave_out(self) -> None:
         self.left_out += 1
@@ -229,15 +250,16 @@ class Journal:
 
     def _open(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        host = re.sub(r"[^A-Za-z0-9.]+", "_", socket.gethostname()) or "host"
-        path = self._directory / f"{host}-{os.getpid()}-{time.time_ns()}.jsonl"
+        path = self._directory / f"{_host()}-{os.getpid()}-{time.time_ns()}.jsonl"
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         _open_here.add(path)
         self._file = JournalFile(path)
         os.write(self._fd, self._header + b"\n")
 
     def _remember(self, line: bytes, error: OSError) -> None:
-        if len(self._memory) == self._memory.maxlen:
+        if len(self._memory) == _MEMORY_LINES:
+            self._memory.popleft()
+            self._memory_start += 1
             self.lost += 1
             self._unsent -= 1
         self._memory.append(line)
@@ -263,19 +285,21 @@ class Journal:
                 return chunk
         with self._lock:
             lines = [self._memory[i] for i in range(min(limit, len(self._memory)))]
-        return Chunk(lines, None) if lines else None
+            return Chunk(lines, self._memory_start + len(lines), None) if lines else None
 
     def acknowledge(self, chunk: Chunk) -> None:
         """Let go of the lines of `chunk`: the server has them, or has said that it never will."""
-        if self._file is not None:
-            self._file.acknowledge(chunk)  # outside the lock: the training thread may want to append
+        if chunk.file is not None:
+            chunk.file.acknowledge(chunk)  # outside the lock: the training thread may want to append
         with self._lock:
-            self._unsent -= len(chunk.lines)
-            if chunk.end is None:
-                for _ in chunk.lines[: len(self._memory)]:
+            if chunk.file is None:
+                while self._memory and self._memory_start < chunk.end:
                     self._memory.popleft()
-            elif self._file is not None:
-                self._compact(self._file)
+                    self._memory_start += 1
+                    self._unsent -= 1
+            elif chunk.file is self._file:
+                self._unsent -= len(chunk.lines)
+                self._compact(chunk.file)
 
     def _compact(self, file: JournalFile) -> None:
         """Empty a long file whose every line is acknowledged. The lock is held."""
@@ -285,7 +309,7 @@ class Journal:
             if os.fstat(self._fd).st_size == file.offset:
                 os.ftruncate(self._fd, 0)
                 self._size_bytes = os.write(self._fd, self._header + b"\n")
-                file.acknowledge(Chunk([], 0))
+                file.acknowledge(Chunk([], 0, file))
 
     def close(self) -> None:
         """Close the file, and delete it if the server has everything in it."""
@@ -299,20 +323,71 @@ class Journal:
                     self._file.delete()
 
 
-def dead_journals(directory: Path) -> Iterator[JournalFile]:
-    """Yield, oldest first, the journals of this host that no living process writes any more."""
-    host = re.sub(r"[^A-Za-z0-9.]+", "_", socket.gethostname()) or "host"
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A journal in the directory, and why it is to be left alone; empty when its writer is gone."""
+
+    file: JournalFile
+    reason: str
+
+
+def find_journals(directory: Path) -> list[Found]:
+    """Return every journal in the directory, oldest first."""
     try:
         names = [(match, path) for path in directory.glob("*.jsonl") if (match := _NAME.match(path.name))]
     except OSError:
-        return
-    for match, path in sorted(names, key=lambda item: int(item[0]["start_ns"])):
-        pid, start_s = int(match["pid"]), int(match["start_ns"]) / 1e9
-        if match["host"] != host or path in _open_here:
-            continue
-        if pid != os.getpid() and process_is_alive(pid, start_s + 1):
-            continue
-        yield JournalFile(path)
+        return []
+    names.sort(key=lambda item: int(item[0]["start_ns"]))
+    found = []
+    for match, path in names:
+        with contextlib.suppress(OSError):  # another process may have sent and deleted it
+            file = JournalFile(path)
+            found.append(Found(file, _why_alive(file, match)))
+    return found
+
+
+def dead_journals(directory: Path) -> Iterator[JournalFile]:
+    """Yield, oldest first, the journals of this host that no living process writes any more."""
+    return (found.file for found in find_journals(directory) if not found.reason)
+
+
+def _why_alive(file: JournalFile, name: re.Match[str]) -> str:
+    """Return why somebody may still write this journal; empty when nobody can."""
+    if file.path in _open_here:
+        return "this process writes it"
+    if name["host"] != _host():
+        return f"written on the host {name['host']}"
+    header, here = file.header, _whereabouts()
+    if header.get("boot") != here["boot"] and header.get("boot") and here["boot"]:
+        return ""  # the machine has started anew since
+    if header.get("pid_namespace") != here["pid_namespace"]:
+        age_s = time.time() - file.path.stat().st_mtime
+        return "" if age_s > _STALE_S else "written in another container less than an hour ago"
+    pid = int(name["pid"])
+    if pid != os.getpid() and process_is_alive(pid, int(name["start_ns"]) / 1e9 + 1):
+        return f"process {pid} still runs"
+    return ""
+
+
+@functools.cache
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "_", socket.gethostname()) or "host"
+
+
+@functools.cache
+def _whereabouts() -> dict[str, Any]:
+    """Return what makes a process id unique on this host: the boot, and the namespace of the ids."""
+    boot, namespace = None, None
+    with contextlib.suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    with contextlib.suppress(OSError):
+        namespace = Path("/proc/self/ns/pid").stat().st_ino
+    return {"boot": boot, "pid_namespace": namespace}
+
+
+def same_url(url: str) -> str:
+    """Return a server's URL in the one spelling that journals are compared by."""
+    return url.rstrip("/")
 
 
 def _is_event(line: bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,10 +20,21 @@ __all__ = ["call_each", "implements", "merge", "modify", "register", "unregister
 
 logger = logging.getLogger(__name__)
 
-_BUILT_IN = ("argus_core.builtin.provenance", "argus_core.builtin.console")
+_BUILT_IN = "argus_core.builtin.provenance"
+_CONSOLE = "argus_core.builtin.console"
 
 _lock = threading.RLock()
 _manager: pluggy.PluginManager | None = None
+
+
+def _renew_lock() -> None:
+    """Give a forked child a lock of its own: another thread of its parent may have held ours."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class PluginError(ArgusError):
@@ -128,11 +140,15 @@ def _plugins() -> pluggy.PluginManager:
 
 
 def _load(manager: pluggy.PluginManager) -> None:
-    """Register the built-in plugins, then those of the entry points, so that these win."""
+    """Register the built-in plugins, then those of the entry points, so that these win.
+
+    The console is left out where nobody asks for it: it would cost every event a call.
+    """
     from importlib import import_module
     from importlib.metadata import entry_points
 
-    for name in _BUILT_IN:
+    is_asked_for = os.environ.get("ARGUS_PROGRESS", "") not in ("", "0")
+    for name in (_BUILT_IN, _CONSOLE) if is_asked_for else (_BUILT_IN,):
         manager.register(import_module(name), name.rpartition(".")[2])
     for entry_point in entry_points(group="argus"):
         try:

@@ -21,6 +21,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from types import TracebackType
@@ -32,10 +33,11 @@ from argus_core import plugins
 from argus_core.conventions import CONVENTIONS
 from argus_core.delivery import Delivery
 from argus_core.errors import SettingsError
-from argus_core.events import Event, Source, encode_event, jsonable, new_event_id, number_or_none
+from argus_core.events import Event, Source, encode_event, new_event_id, number_or_none, repair_data
 from argus_core.guard import never_raise, swallowed
 from argus_core.identity import new_batch_id, new_job_id
 from argus_core.journal import Journal
+from argus_core.jsonable import clean_text, jsonable
 from argus_core.settings import Settings
 from argus_core.sinks import SinkThread
 from argus_core.transport import Transport, transport_for
@@ -47,6 +49,7 @@ logger = logging.getLogger(__name__)
 JobStatus = Literal["running", "done", "failed", "interrupted"]
 
 _CURVES_AND_LOGS = frozenset({"job_epoch", "resource_snapshot", "log_line"})
+_MAX_NAMED = 10
 _MAX_BATCH_ID = 128
 _MAX_JOB_ID = 256
 
@@ -97,9 +100,9 @@ class Reporter:
             flush_timeout_s: the bound in seconds for `close` and the end of the process.
         """
         settings = _settings()
-        self.name = str(name)
-        self.project = str(project) if project else settings.project
-        self.batch_id = str(batch_id or settings.batch_id or new_batch_id(self.name))[:_MAX_BATCH_ID]
+        self.name = _text(name)
+        self.project = _text(project) if project else clean_text(settings.project)
+        self.batch_id = _text(batch_id or settings.batch_id or new_batch_id(self.name))[:_MAX_BATCH_ID]
         self.owner_pid = os.getpid()
         self.enabled = not settings.disabled if enabled is None else enabled
         self.flush_timeout_s = flush_timeout_s
@@ -119,6 +122,7 @@ class Reporter:
         self._started_s: float | None = None
         self._is_closed = False
         self._warned_keys: set[str] = set()
+        _all_reporters.add(self)
 
     def __repr__(self) -> str:
         return f"Reporter(project={self.project!r}, batch_id={self.batch_id!r})"
@@ -132,8 +136,6 @@ class Reporter:
             if self._started_s is not None or self._is_closed:
                 return
             self._started_s = time.monotonic()
-        _open_reporters.add(self)
-        _watch_the_end()
         self._emit(
             "batch_start",
             None,
@@ -169,8 +171,8 @@ class Reporter:
             tags: free labels.
             **extra: any other fact about the run, kept as sent.
         """
-        job_id = str(job_id if job_id not in (None, "") else new_job_id(model, dataset, seed))
-        job = Job(self, job_id[:_MAX_JOB_ID])
+        known = _text(job_id) if job_id is not None else ""
+        job = Job(self, (known or new_job_id(*map(_text_or_none, (model, dataset, seed))))[:_MAX_JOB_ID])
         self.start()
         with self._lock:
             self._jobs[job.job_id] = job
@@ -203,17 +205,21 @@ class Reporter:
         with self._lock:
             is_first = not self._is_closed
             self._is_closed = True
+        try:
+            if is_first and os.getpid() == self.owner_pid and self._started_s is not None:
+                self._emit_end(error, time.monotonic() - self._started_s)
+        finally:
+            self._close_delivery(timeout_s)
+
+    def _close_delivery(self, timeout_s: float) -> None:
+        """Send what is left, and say what could not be sent."""
+        deadline = time.monotonic() + timeout_s
+        with self._lock:
+            delivery, self._delivery = self._delivery, None
         _open_reporters.discard(self)
-        if is_first and os.getpid() == self.owner_pid and self._started_s is not None:
-            self._emit_end(error, time.monotonic() - self._started_s)
-        delivery = self._delivery
-        if delivery is not None and delivery.pid == os.getpid():
-            deadline = time.monotonic() + timeout_s
-            is_sent = delivery.close(timeout_s)
-            self._close_sinks(deadline)
-            self._delivery = None  # what is reported after the end, a revision for example, gets another
-            if is_first and not is_sent:
-                self._say_how_to_sync(delivery.journal)
+        if delivery is not None and delivery.pid == os.getpid() and not delivery.close(timeout_s):
+            self._say_how_to_sync(delivery.journal)
+        self._close_sinks(deadline)
 
     def _close_sinks(self, deadline: float) -> None:
         sinks, self._sinks = self._sinks, None
@@ -279,9 +285,6 @@ class Reporter:
         """Put one event on its way. Any thread; returns when it is in the journal."""
         if not self.enabled:
             return
-        cleaned, dropped = jsonable(data)
-        if dropped:
-            self._warn_dropped(event_type, dropped)
         event = Event(
             event_id=new_event_id(),
             event_type=event_type,
@@ -289,13 +292,13 @@ class Reporter:
             batch_id=self.batch_id,
             job_id=job_id,
             source=self._own_source(),
-            data={key: value for key, value in cleaned.items() if value is not None},
+            data=self._checked(event_type, data),
         )
         changed = plugins.modify(event)
         if changed is None:
             return
         if changed is not event:
-            event = msgspec.structs.replace(changed, data=jsonable(changed.data)[0])
+            event = msgspec.structs.replace(changed, data=self._checked(event_type, changed.data))
         if plugins.implements("argus_event"):
             plugins.call_each("argus_event", event=event)
         for sink in self._own_sinks():
@@ -305,6 +308,15 @@ class Reporter:
             sys.stdout.write(line.decode() + "\n")
             return
         self._own_delivery().put(line, makes_row=event_type not in _CURVES_AND_LOGS)
+
+    def _checked(self, event_type: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `data` as JSON and the schema take it; what had to go is said once."""
+        cleaned, dropped = jsonable(data)
+        known = {key: value for key, value in cleaned.items() if value is not None}
+        repaired, wrong = repair_data(event_type, known)
+        if dropped or wrong:
+            self._warn_dropped(event_type, dropped + wrong)
+        return repaired
 
     def _own_source(self) -> Source:
         if self._source is None:
@@ -329,8 +341,14 @@ class Reporter:
     def _own_delivery(self) -> Delivery:
         """Return this process's delivery: a fork gets its own, its parent's locks may be held."""
         delivery = self._delivery
-        if delivery is None or delivery.pid != os.getpid():
-            delivery = self._delivery = self._make_delivery()
+        if delivery is not None and delivery.pid == os.getpid():
+            return delivery
+        with self._lock:
+            delivery = self._delivery
+            if delivery is None or delivery.pid != os.getpid():
+                delivery = self._delivery = self._make_delivery()
+                _open_reporters.add(self)
+                _watch_the_end(os.getpid())
         return delivery
 
     def _make_delivery(self) -> Delivery:
@@ -345,11 +363,11 @@ class Reporter:
 
     def _warn_dropped(self, event_type: str, dropped: list[str]) -> None:
         new = [path for path in dropped if path not in self._warned_keys]
-        self._warned_keys.update(new)
+        self._warned_keys.update(new[:_MAX_NAMED])
         if new:
-            logger.warning(
-                "argus: left out of %s, because JSON cannot carry them: %s", event_type, ", ".join(new)
-            )
+            more = f" and {len(new) - _MAX_NAMED} more" if len(new) > _MAX_NAMED else ""
+            names = ", ".join(new[:_MAX_NAMED]) + more
+            logger.warning("argus: left out of %s, because it cannot carry them: %s", event_type, names)
 
     def _warn_unrankable(self, metrics: Mapping[str, Any]) -> None:
         """Say, once a name, which metrics are no numbers: they are kept and shown, but never ranked."""
@@ -378,6 +396,7 @@ class Reporter:
         self._delivery = None
         self._sinks = None
         self._lock = threading.RLock()
+        _all_reporters.add(self)
         self._transport = None
         self._token = _settings().token
         self._jobs = {}
@@ -535,20 +554,56 @@ def _settings() -> Settings:
         return Settings.from_environment()
     except SettingsError as error:
         logger.error("argus: %s", error)  # noqa: TRY400 - the user's mistake, no traceback of ours
-        switches = ("ARGUS_DRY_RUN", "ARGUS_DISABLE")
-        return Settings.from_environment({k: v for k, v in os.environ.items() if k not in switches})
+        doubtful = ("ARGUS_DRY_RUN", "ARGUS_DISABLE", "ARGUS_HOME")
+        return Settings.from_environment({k: v for k, v in os.environ.items() if k not in doubtful})
 
+
+def _text(value: object) -> str:
+    """Return anything as text, whatever its `__str__` does."""
+    try:
+        return clean_text(str(value))
+    except Exception as error:  # noqa: BLE001 - a foreign object may raise anything
+        swallowed(error, f"{type(value).__name__}.__str__")
+        return type(value).__name__
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+# --- the end of the process ---------------------------------------------------------------------
 
 _open_reporters: set[Reporter] = set()
-"""Batches that have been announced and not closed; kept alive here, so that their end is reported."""
+"""Reporters with something to send; kept alive here, so that nothing is forgotten at the end."""
+
+_all_reporters: weakref.WeakSet[Reporter] = weakref.WeakSet()
 
 
 @functools.cache
-def _watch_the_end() -> None:
+def _watch_the_end(_pid: int) -> None:
+    """Have `_close_at_exit` called, once for each process.
+
+    The children of `multiprocessing` end without `atexit`, but run its finalizers.
+    """
     atexit.register(_close_at_exit)
+    util = sys.modules.get("multiprocessing.util")
+    process = sys.modules.get("multiprocessing.process")
+    if util is not None and process is not None and process.parent_process() is not None:
+        util.Finalize(None, _close_at_exit, exitpriority=0)
 
 
 def _close_at_exit() -> None:
     """Close the batches that nobody closed, as failed if an exception ended the process."""
     for reporter in list(_open_reporters):
         reporter.close(getattr(sys, "last_value", None))
+
+
+def _after_fork() -> None:
+    """Give the child locks that no thread of its parent holds, and nothing of its parent's to close."""
+    _open_reporters.clear()
+    for reporter in list(_all_reporters):
+        reporter._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

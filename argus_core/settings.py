@@ -18,6 +18,7 @@ VARIABLES = {
     "ARGUS_BATCH_ID": "joins the jobs of several processes into one batch",
     "ARGUS_HOME": "directory of the journal (default: the user's state directory)",
     "ARGUS_PROGRESS": "1: say on standard error how far the jobs are",
+    "ARGUS_DATABASE": "the server's database, for `argus serve` and `argus token`",
     "ARGUS_DRY_RUN": "1: print every event, send and store nothing",
     "ARGUS_DISABLE": "1: do nothing at all",
 }
@@ -52,7 +53,7 @@ class Settings:
             token=env.get("ARGUS_TOKEN") or None,
             project=env.get("ARGUS_PROJECT") or DEFAULT_PROJECT,
             batch_id=env.get("ARGUS_BATCH_ID") or None,
-            home=Path(home).expanduser() if home else None,
+            home=_directory(home) if home else None,
             dry_run=_switch(env, "ARGUS_DRY_RUN"),
             disabled=_switch(env, "ARGUS_DISABLE"),
         )
@@ -65,6 +66,13 @@ class Settings:
         from platformdirs import user_state_path
 
         return user_state_path("argus") / "journal"
+
+
+def _directory(home: str) -> Path:
+    try:
+        return Path(home).expanduser()
+    except RuntimeError as error:
+        raise SettingsError(f"ARGUS_HOME names no directory, got {home!r}: {error}") from None
 
 
 _ON = {"1", "true", "yes", "on"}

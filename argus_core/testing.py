@@ -6,7 +6,8 @@ import threading
 from collections.abc import Sequence
 
 from argus_core.events import Event, decode_event
-from argus_core.transport import Receipt
+from argus_core.guard import swallowed
+from argus_core.transport import Receipt, Rejection
 
 __all__ = ["MemoryTransport", "memory"]
 
@@ -35,15 +36,20 @@ class MemoryTransport:
         return [event for event in self.events if event.event_type == event_type]
 
     def send(self, events: Sequence[bytes]) -> Receipt:
-        """Decode and keep `events`; an event that breaks the schema fails the test.
+        """Decode and keep `events`; one that breaks the schema is rejected, as a server would.
 
-        Raises:
-            InvalidEvent: one of them breaks the wire schema.
+        It also counts as swallowed (`argus_core.guard.watch_swallowed`), so that a test notices.
         """
-        for line in events:
-            event = decode_event(line)
-            self._events.setdefault(event.event_id, event)
-        return Receipt()
+        rejected = []
+        for index, line in enumerate(events):
+            try:
+                event = decode_event(line)
+            except ValueError as error:
+                swallowed(error, "MemoryTransport.send")
+                rejected.append(Rejection(index, str(error)))
+            else:
+                self._events.setdefault(event.event_id, event)
+        return Receipt(rejected)
 
     def close(self) -> None:
         """Keep everything."""

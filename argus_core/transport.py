@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 _GZIP_ABOVE_BYTES = 1000
 _TIMEOUT_S = (3.05, 10.0)
+_LONGEST_WAIT_S = 3600.0
+_TOKEN = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,11 @@ class HttpTransport:
         """Remember where to send; nothing is opened and `requests` is not imported yet."""
         if not url.startswith(("http://", "https://")):
             raise SettingsError(f"the server's URL must begin with http:// or https://, got {url!r}")
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise SettingsError(
+                "ARGUS_TOKEN is no token: it has characters that a header cannot carry; copy the whole line "
+                "that `argus token create` printed"
+            )
         self.url = url.rstrip("/")
         self._token = token
         self._session: requests.Session | None = None
@@ -168,9 +177,10 @@ def _reason(response: requests.Response) -> str:
 
 def _retry_after_s(response: requests.Response) -> float | None:
     try:
-        return max(0.0, float(response.headers["Retry-After"]))
+        wait_s = float(response.headers["Retry-After"])
     except (KeyError, ValueError):
         return None
+    return None if math.isnan(wait_s) else min(max(0.0, wait_s), _LONGEST_WAIT_S)
 
 
 def _innermost(error: BaseException) -> str:

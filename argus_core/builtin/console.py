@@ -5,7 +5,6 @@ Lines rather than bars: they read the same in a terminal, in a notebook and in a
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -56,11 +55,10 @@ _progress = ConsoleProgress()
 
 @hookimpl
 def argus_event(event: Event) -> None:
-    """Write a line about the event, if `ARGUS_PROGRESS` is on."""
-    if os.environ.get("ARGUS_PROGRESS", "") not in ("", "0"):
-        line = _progress.line(event)
-        if line is not None:
-            sys.stderr.write(f"argus: {line}\n")
+    """Write a line about the event, if there is something to say."""
+    line = _progress.line(event)
+    if line is not None:
+        sys.stderr.write(f"argus: {line}\n")
 
 
 def _numbers(metrics: Mapping[str, Any], *, skip: tuple[str, ...] = (), most: int = 5) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -247,9 +248,157 @@ def test_events_meant_for_one_server_are_not_sent_to_another(server):
     result = CliRunner().invoke(cli, ["sync", "--url", server.url, "--token", "t"])
 
     assert result.exit_code == 0
-    assert "meant for http://127.0.0.1:9; --any-url sends them here" in result.output
+    assert "meant for http://127.0.0.1:9; --any-url sends it here" in result.output
     assert {event["batch_id"] for event in server.accepted} == {"b"}
     assert len(list(journal_directory().glob("*.jsonl"))) == 1
+
+
+def leave_a_journal(url: str, project: str = "default") -> None:
+    """Let a process report to a server that is away, and die."""
+    script = f"""
+        import os, signal
+        from argus_core import Reporter
+        Reporter("x", project="{project}", url="{url}", batch_id="{project}").job("j")
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=60, check=False)
+
+
+def test_a_journal_that_the_server_refuses_does_not_block_the_next(server):
+    leave_a_journal(unused_url(), "theirs")
+    leave_a_journal(unused_url(), "mine")
+    server.answers = [(403, {}, {"detail": "another project's token"})]
+
+    result = CliRunner().invoke(cli, ["sync", "--url", server.url, "--token", "t", "--any-url"])
+
+    assert result.exit_code == 1
+    assert "another project's token" in result.output
+    assert {event["batch_id"] for event in server.accepted} == {"mine"}
+    assert len(list(journal_directory().glob("*.jsonl"))) == 1
+
+
+def test_a_slash_at_the_end_makes_no_other_server(server):
+    leave_a_journal(unused_url().rstrip("/") + "/")
+    (journal,) = journal_directory().glob("*.jsonl")
+    url = json.loads(journal.read_text().splitlines()[0])["url"]
+
+    assert not url.endswith("/")
+
+
+def test_journals_of_another_host_are_named_and_sent_on_demand(server):
+    leave_a_journal(server.url)
+    (journal,) = journal_directory().glob("*.jsonl")
+    number = journal.name.split("-")[-1]
+    journal.rename(journal.with_name(f"node12-77-{number}"))
+
+    without = CliRunner().invoke(cli, ["sync", "--url", server.url, "--token", "t"])
+    with_option = CliRunner().invoke(cli, ["sync", "--url", server.url, "--token", "t", "--any-host"])
+
+    assert "written on the host node12; --any-host sends it" in without.output
+    assert "events sent from 1 journals" in with_option.output
+
+
+@pytest.mark.parametrize("wait", ["inf", "nan", "-5", "soon", "1e400"])
+def test_a_senseless_retry_after_stops_nothing(server, wait):
+    server.answers = [(503, {"Retry-After": wait}, {})]
+    reporter = Reporter("x", url=server.url, token="t", flush_timeout_s=5)
+    reporter.job("j").done({})
+
+    reporter.close()
+
+    assert reporter.enabled
+    assert server.types[-1:] == ["batch_done"] or wait in ("inf", "1e400")
+
+
+@pytest.mark.parametrize("token", ["em_live_…", "two words", "line\nbreak", ""])
+def test_a_token_that_no_header_can_carry_is_said_and_events_are_kept(server, token, caplog):
+    with Reporter("x", url=server.url, token=token) as reporter:
+        reporter.job("j").done({})
+
+    if token:
+        assert "ARGUS_TOKEN is no token" in caplog.text
+        assert token not in caplog.text
+        assert len(list(journal_directory().glob("*.jsonl"))) == 1
+
+
+def test_flush_does_not_wait_for_a_server_that_is_known_to_be_away():
+    reporter = Reporter("x", url=unused_url(), flush_timeout_s=60)
+    job = reporter.job("j")
+    reporter.flush(10)
+    start = time.monotonic()
+
+    for epoch in range(20):
+        job.epoch(epoch, train_loss=1.0)
+        assert not reporter.flush()
+
+    assert time.monotonic() - start < 5
+    reporter.close(timeout_s=1)
+
+
+def test_a_revision_after_the_end_is_sent_too(server):
+    script = f"""
+        from argus_core import Reporter
+        with Reporter("x", url="{server.url}", token="t") as reporter:
+            job = reporter.job("j")
+            job.done({{"MSE": 1.0}})
+        job.done({{"MSE": 0.5}})
+        """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=60, check=True)
+
+    assert [e["data"]["metrics"]["MSE"] for e in server.accepted if e["event_type"] == "job_done"] == [
+        1.0,
+        0.5,
+    ]
+    assert list(journal_directory().iterdir()) == []
+
+
+def test_forked_workers_send_their_last_events(server):
+    script = f"""
+        import multiprocessing
+        from argus_core import Reporter
+        reporter = Reporter("x", url="{server.url}", token="t")
+        reporter.start()
+
+        def work(name):
+            reporter.job(name).done({{"MSE": 1.0}})
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context("fork")
+            workers = [context.Process(target=work, args=(f"w{{i}}",)) for i in range(4)]
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
+            reporter.close()
+        """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        timeout=60,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert sorted(e["job_id"] for e in server.accepted if e["event_type"] == "job_done") == [
+        "w0",
+        "w1",
+        "w2",
+        "w3",
+    ]
+    assert list(journal_directory().iterdir()) == [], result.stderr
+
+
+def test_a_journal_deleted_under_its_writer_is_begun_anew(server):
+    reporter = Reporter("x", url=server.url, token="t")
+    job = reporter.job("j")
+    assert reporter.flush(10)
+    (journal,) = journal_directory().glob("*.jsonl")
+    journal.unlink()
+
+    job.done({"MSE": 1.0})
+    reporter.close()
+
+    assert server.types == ["batch_start", "job_start", "job_done", "batch_done"]
 
 
 def test_a_full_disk_degrades_to_memory_with_one_warning(server, monkeypatch, caplog):

@@ -19,10 +19,10 @@ from argus_core.events import (
     decode_events,
     encode_event,
     json_schema,
-    jsonable,
     new_event_id,
     number_or_none,
 )
+from argus_core.jsonable import jsonable
 
 
 def envelope(**changes):
@@ -136,6 +136,82 @@ def test_bare_nan_tokens_become_their_strings_and_harm_no_neighbour():
     assert events[1].data["lr"] == "-Infinity"
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b'{"a":' * 3000 + b"1" + b"}" * 3000,
+        b"[" * 3000 + b"]" * 3000,
+        b"1" * 5001,
+        b'{"event_id": "\xff"}',
+        b'{"event_id": NaN}',
+        b'{"broken": }',
+        b'"a string with ] and } and \\" in it"',
+        b"{} {}",
+        b"tru",
+    ],
+)
+@pytest.mark.parametrize("wrap", [b"[%s]", b'{"more": [[1]], "events": [%s], "after": {}}'])
+def test_whatever_is_wrong_with_an_item_its_neighbours_are_taken(bad, wrap):
+    good = json.dumps(envelope()).encode()
+    nan = json.dumps(envelope(data={"epoch": 1, "val_loss": math.nan})).encode()
+
+    events = decode_events(wrap % b" , ".join([good, bad, nan, good]))
+
+    assert [isinstance(event, Event) for event in events] == [True, False, True, True]
+
+
+def test_a_broken_item_at_the_end_or_text_after_the_array_is_no_json():
+    good = json.dumps(envelope()).encode()
+
+    for body in (
+        b"[%s",
+        b"[%s] x",
+        b'{"events": [%s]',
+        b'{"events": [%s]} x',
+        b'{"events": [%s',
+        b'{"event": [%s]}',
+    ):
+        with pytest.raises(MalformedBody):
+            decode_events(body % good + (b"NaN" if body.endswith(b"x") else b""))
+
+
+@pytest.mark.parametrize("body", [b"[]", b" [ ] ", b'{"events": []}', b'{"events":[NaN]}'])
+def test_an_empty_or_senseless_list_is_a_list(body):
+    assert [type(item) for item in decode_events(body)] == ([InvalidEvent] if b"NaN" in body else [])
+
+
+@pytest.mark.parametrize("field", ["event_id", "batch_id", "job_id"])
+def test_an_id_that_is_not_unicode_is_refused_not_changed(field):
+    event = json.dumps(envelope(**{field: "abcdefgh\ud800"})).encode()
+
+    with pytest.raises(InvalidEvent) as caught:
+        decode_event(event)
+
+    assert caught.value.field == field
+
+
+def test_free_text_that_is_not_unicode_is_kept_as_far_as_it_goes():
+    event = json.dumps(
+        envelope(data={"epoch": 1, "note\ud800": "a\udfff"}, source={"project": "p", "host": "\ud800"})
+    )
+
+    decoded = decode_event(event.encode())
+
+    assert decoded.data == {"epoch": 1, "note?": "a?"}
+    assert decoded.source.host == "?"
+
+
+def test_a_value_that_doubles_at_every_level_takes_no_time():
+    value: dict[str, object] = {}
+    for _ in range(60):
+        value = {"a": value, "b": value}
+
+    cleaned, dropped = jsonable(value)
+
+    assert dropped
+    assert cleaned
+
+
 def test_an_integer_job_id_is_read_as_text():
     assert decode_event(envelope(job_id=17)).job_id == "17"
 
@@ -185,7 +261,9 @@ class Size(enum.Enum):
         (Colour.RED, "red"),
         (Size.SMALL, "SMALL"),
         ("\ud800", "?"),
-        (10**30, 10**30),
+        (2**62, 2**62),
+        (10**30, 1e30),
+        ({"a\ud800": 1}, {"a?": 1}),
     ],
 )
 def test_values_of_python_and_numpy_become_what_json_can_carry(value, expected):

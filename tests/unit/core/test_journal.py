@@ -155,6 +155,40 @@ def test_the_journal_of_another_host_is_left_alone(tmp_path):
     assert list(dead_journals(tmp_path)) == []
 
 
+def test_memory_that_overflows_loses_the_oldest_and_counts_them(tmp_path, monkeypatch):
+    unwritable = tmp_path / "file"
+    unwritable.write_text("")
+    journal = Journal(unwritable / "journal", url=None, project="p")
+    for number in range(10_000):
+        journal.append(line(number))
+    in_flight = journal.read(500)
+    for number in range(10_000, 10_500):
+        journal.append(line(number))
+
+    journal.acknowledge(in_flight)
+    read = []
+    while chunk := journal.read(500):
+        read += [decode_event(item).data["epoch"] for item in chunk.lines]
+        journal.acknowledge(chunk)
+
+    assert read == list(range(500, 10_500))
+    assert journal.lost == 500
+    assert journal.pending == 0
+
+
+def test_a_journal_of_another_container_is_left_alone_while_it_is_fresh(journal, tmp_path):
+    journal.append(line())
+    journal.close()
+    text = journal.path.read_text().replace('"pid_namespace": ', '"pid_namespace": 1')
+    journal.path.write_text(text)
+
+    fresh = list(dead_journals(tmp_path))
+    os.utime(journal.path, (1, 1))
+    stale = list(dead_journals(tmp_path))
+
+    assert (len(fresh), len(stale)) == (0, 1)
+
+
 def test_tail_shows_what_waits():
     with Reporter("x", batch_id="b") as reporter:
         reporter.job("j").done({"MSE": 1.0})

@@ -288,17 +288,21 @@ def test_an_installed_plugin_adds_its_commands(installed_plugin):
     assert run("", "-m", "argus_core", "price", PYTHONPATH=installed_plugin).stdout == "seven\n"
 
 
-def test_the_console_says_how_far_the_jobs_are(transport, monkeypatch, capsys):
-    monkeypatch.setenv("ARGUS_PROGRESS", "1")
-    with Reporter("x", batch_id="b", transport=transport) as reporter:
-        job = reporter.job("j", model="m", dataset="d", seed=0, epochs_total=2)
-        job.epoch(0, train_loss=0.5, val_loss=float("nan"))
-        job.epoch(1, train_loss=0.25)
-        job.done({"MSE": 0.125, "note": "text"})
-        reporter.job("k").failed(reason="boom")
+def test_the_console_says_how_far_the_jobs_are():
+    result = run(
+        """
+        from argus_core import Reporter
+        with Reporter("x", batch_id="b", url="memory://console") as reporter:
+            job = reporter.job("j", model="m", dataset="d", seed=0, epochs_total=2)
+            job.epoch(0, train_loss=0.5, val_loss=float("nan"))
+            job.epoch(1, train_loss=0.25)
+            job.done({"MSE": 0.125})
+            reporter.job("k").failed(reason="boom")
+        """,
+        ARGUS_PROGRESS="1",
+    )
 
-    lines = capsys.readouterr().err.splitlines()
-    assert lines == [
+    assert result.stderr.splitlines() == [
         "argus: j starts: m · d · 0",
         "argus: j epoch 1/2, 0 s left  train_loss 0.5  val_loss nan",
         "argus: j epoch 2/2, 0 s left  train_loss 0.25",

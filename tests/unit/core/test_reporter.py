@@ -375,6 +375,81 @@ def test_metrics_that_are_no_numbers_are_kept_and_said_once(transport, caplog):
     assert caplog.text.count("MSE = '0.5', MAE = True, curve = [1, 2]") == 1
 
 
+class Unprintable:
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+def test_arguments_of_the_wrong_kind_cost_themselves_alone(transport, caplog, swallowed_errors):
+    with Reporter("x", transport=transport) as reporter:
+        job = reporter.job(
+            "j", model=["a", 1], dataset=Unprintable(), seed={"a": 1}, epochs_total="many", tags=3
+        )
+        job.epoch(0, train_loss=[1, 2], val_loss=0.5, lr="fast")
+        job.done({"MSE": 10**5000, "MAE": 1.0, "a\ud800": 2.0})
+        reporter.job(model=Unprintable()).done({})
+
+    start, epoch, done = (transport.of_type(t)[0].data for t in ("job_start", "job_epoch", "job_done"))
+    assert start == {"model": "['a', 1]", "seed": "{'a': 1}", "tags": 3}
+    assert epoch == {"epoch": 0, "val_loss": 0.5}
+    assert done["metrics"] == {"MAE": 1.0, "a?": 2.0}
+    for named in ("train_loss = [1, 2]", "lr = 'fast'", "epochs_total = 'many'", "metrics.MSE", "dataset"):
+        assert named in caplog.text
+    assert {str(error) for error in swallowed_errors} == {"no text"}
+    swallowed_errors.clear()
+
+
+def test_bytes_that_are_not_unicode_in_the_command_line_cost_nothing():
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from argus_core import Reporter; Reporter('x').job('j').done({})",
+            b"--data=\xe9",
+        ],
+        capture_output=True,
+        check=True,
+    )
+
+    (lines,) = journals().values()
+    assert types(lines)[1:] == ["batch_start", "job_start", "job_done", "batch_done"], result.stderr
+
+
+def test_a_home_that_cannot_be_is_said_and_training_goes_on(monkeypatch, transport, caplog):
+    monkeypatch.setenv("ARGUS_HOME", "~nobody-has-this-name/x")
+    monkeypatch.setenv("XDG_STATE_HOME", os.environ.get("TMPDIR", "/tmp"))
+
+    with Reporter("x", transport=transport) as reporter:
+        reporter.job("j").done({})
+
+    assert "ARGUS_HOME names no directory, got '~nobody-has-this-name/x'" in caplog.text
+    assert transport.types[-1] == "batch_done"
+
+
+def test_threads_that_report_first_at_once_share_one_delivery(transport):
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(30):
+            reporter = Reporter("x", transport=transport)
+            barrier = threading.Barrier(4)
+
+            def start(reporter=reporter, barrier=barrier):
+                barrier.wait()
+                reporter.job().done({})
+
+            threads = [threading.Thread(target=start) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            reporter.close()
+    finally:
+        sys.setswitchinterval(0.005)
+
+    assert len(transport.of_type("job_done")) == 120
+    assert journals() == {}
+
+
 def test_importing_touches_nothing():
     result = run_script(
         """

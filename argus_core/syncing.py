@@ -1,0 +1,74 @@
+"""`argus sync`: which journals to send, what became of each, and why the others are left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from argus_core.delivery import replay
+from argus_core.errors import ArgusError
+from argus_core.journal import JournalFile, find_journals, same_url
+from argus_core.transport import Transport
+
+__all__ = ["Plan", "Sent", "plan", "send"]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to send.
+
+    Attributes:
+        files: journals to send, oldest first.
+        left_alone: file name and reason of each other one.
+    """
+
+    files: list[JournalFile] = field(default_factory=list)
+    left_alone: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one journal: how many events were sent, or why not."""
+
+    name: str
+    count: int = 0
+    problem: str = ""
+
+
+def plan(directory: Path, url: str, *, any_url: bool = False, any_host: bool = False) -> Plan:
+    """Return which journals of `directory` go to the server at `url`.
+
+    Args:
+        directory: where the journals lie.
+        url: the server.
+        any_url: also those that were meant for another server.
+        any_host: also those of other hosts and containers, whose processes cannot be seen from here.
+    """
+    result = Plan()
+    for found in find_journals(directory):
+        reason = found.reason
+        if reason.startswith("written"):
+            reason = "" if any_host else f"{reason}; --any-host sends it, once its jobs have ended"
+        if not reason and not any_url and found.file.url not in (None, same_url(url)):
+            reason = f"meant for {found.file.url}; --any-url sends it here"
+        if reason:
+            result.left_alone.append(f"{found.file.path.name}: {reason}")
+        else:
+            result.files.append(found.file)
+    return result
+
+
+def send(files: Iterable[JournalFile], transport: Transport, directory: Path) -> Iterator[Sent]:
+    """Send one journal after the other, and yield what became of each.
+
+    One that the server refuses, because the token is for another project perhaps, stops only itself;
+    a server that does not answer stops the rest.
+    """
+    for file in files:
+        try:
+            yield Sent(file.path.name, replay(file, transport, directory=directory))
+        except (ArgusError, OSError) as error:
+            yield Sent(file.path.name, problem=str(error))
+            if getattr(error, "retryable", False):
+                return
