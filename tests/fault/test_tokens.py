@@ -1,0 +1,123 @@
+"""Tokens that are wrong, revoked or for another project: what the trainer and `argus doctor` say."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from real_server import ARGUS, RealServer, run_python
+
+
+@pytest.fixture
+def server(tmp_path):
+    server = RealServer(tmp_path)
+    yield server
+    server.end()
+
+
+def argus(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*ARGUS, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def test_a_token_revoked_in_mid_run_stops_the_sending_and_loses_nothing(server):
+    token = server.make_token("report", "p")
+    server.start()
+    script = textwrap.dedent(
+        """
+        import sys
+        from argus_core import Reporter
+        with Reporter("revoked", project="p") as reporter:
+            job = reporter.job("j")
+            assert reporter.flush(10)
+            print("sent", flush=True)
+            sys.stdin.readline()
+            for epoch in range(50):
+                job.epoch(epoch, train_loss=0.1)
+            job.done({"MSE": 1.0})
+        """
+    )
+    trainer = run_python(script, ARGUS_URL=server.url, ARGUS_TOKEN=token)
+    assert trainer.stdout is not None
+    assert trainer.stdout.readline() == "sent\n"
+    listed = argus("token", "list", "--database", str(server.database)).stdout
+    number = re.match(r" *(\d+)", listed)[1]
+    assert argus("token", "revoke", number, "--database", str(server.database)).returncode == 0
+    _, errors = trainer.communicate("\n", timeout=60)
+
+    assert trainer.returncode == 0, errors
+    assert errors.count("sending has stopped") == 1
+    assert "argus token create --scope report" in errors
+    assert len(server.event_ids()) == 2
+
+    other = server.make_token("report", "p")
+    assert argus("sync", ARGUS_URL=server.url, ARGUS_TOKEN=other).returncode == 0
+    assert len(server.event_ids()) == 2 + 50 + 2
+
+
+@pytest.mark.parametrize(
+    ("scope", "project", "code", "said"),
+    [
+        ("report", "p", 0, "the token may send events to the project p"),
+        ("report", None, 0, "the token may send events to every project"),
+        ("admin", None, 0, "the token may send events to every project"),
+        ("read", None, 1, "it cannot send"),
+        ("report", "other", 0, "good for the project other, ARGUS_PROJECT says p"),
+    ],
+)
+def test_doctor_knows_what_a_token_is_good_for(server, scope, project, code, said):
+    token = server.make_token(scope, project)
+    server.start()
+
+    result = argus("doctor", ARGUS_URL=server.url, ARGUS_TOKEN=token, ARGUS_PROJECT="p")
+
+    assert said in result.stdout
+    assert result.returncode == code, result.stdout
+    assert "the clocks agree" in result.stdout
+    assert token not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("token", "said"), [("em_live_" + "x" * 32, "does not know ARGUS_TOKEN"), ("", "ARGUS_TOKEN is not set")]
+)
+def test_doctor_names_the_fix_for_a_bad_token(server, token, said):
+    server.start()
+
+    result = argus("doctor", ARGUS_URL=server.url, ARGUS_TOKEN=token)
+
+    assert result.returncode == 1
+    assert said in result.stdout
+    assert "argus token create --scope report" in result.stdout
+
+
+def test_non_finite_metrics_come_back_as_what_they_were(server):
+    import requests
+
+    token, reader = server.make_token("report", "p"), server.make_token("read", "p")
+    server.start()
+    script = """
+from argus_core import Reporter
+with Reporter("x", project="p") as reporter:
+    reporter.job("j", model="m").done({"a": float("nan"), "b": float("inf"), "c": -float("inf"), "d": 1e-300})
+"""
+    subprocess.run(
+        [sys.executable, "-c", script],
+        check=True,
+        timeout=60,
+        env={**os.environ, "ARGUS_URL": server.url, "ARGUS_TOKEN": token},
+    )
+
+    answer = requests.get(
+        f"{server.url}/api/projects/p/leaderboard", headers={"Authorization": f"Bearer {reader}"}, timeout=10
+    )
+    assert answer.json()["rows"][0]["cells"] == {"a": "NaN", "b": "Infinity", "c": "-Infinity", "d": 1e-300}
