@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import anyio.to_thread
 from litestar import Litestar, Request, Response, Router, get
 from litestar.config.compression import CompressionConfig
@@ -31,6 +32,8 @@ from argus_server.urls import RawPathLitestar
 
 __all__ = ["create_app"]
 
+_DOOR_THREADS = 20
+"""Threads that ask who is there and read bodies: pages, in threads of their own, never hold these."""
 _SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -97,6 +100,7 @@ def create_app(settings: Settings) -> Litestar:
         )
         writer.start()
         app.state.store, app.state.writer = store, writer
+        app.state.door_threads = anyio.CapacityLimiter(_DOOR_THREADS)
         try:
             yield
         finally:

@@ -47,16 +47,21 @@ class Authentication(AbstractAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
         """Return the grant of the bearer token, else that of the session cookie."""
-        credentials: Credentials = connection.app.state.store.credentials
+        state = connection.app.state
+        credentials: Credentials = state.store.credentials
         header = connection.headers.get("authorization")
         if header is not None:
             scheme, _, text = header.partition(" ")
             if scheme.lower() != "bearer":
                 return AuthenticationResult(user=None, auth="bearer")
-            grant = await anyio.to_thread.run_sync(credentials.check_token, text.strip())
+            grant = await anyio.to_thread.run_sync(
+                credentials.check_token, text.strip(), limiter=state.door_threads
+            )
             return AuthenticationResult(user=grant, auth="bearer")
         if secret := session_secret(connection):
-            grant = await anyio.to_thread.run_sync(credentials.check_session, secret)
+            grant = await anyio.to_thread.run_sync(
+                credentials.check_session, secret, limiter=state.door_threads
+            )
             return AuthenticationResult(user=grant, auth="session")
         return AuthenticationResult(user=None, auth=None)
 
@@ -138,5 +143,5 @@ def check_form_token(connection: Connection, sent: str) -> None:
     """
     secret = connection.cookies.get(_FORM_COOKIE, "")
     expected = hmac.new(secret.encode(), b"argus form", hashlib.sha256).hexdigest()
-    if not secret or not hmac.compare_digest(expected, sent):
+    if not secret or not hmac.compare_digest(expected.encode(), sent.encode("utf-8", "replace")):
         raise PermissionDeniedException(detail="this form is out of date; load the page again")

@@ -7,6 +7,7 @@
     ├── UnknownProject     no event has named this project
     ├── UnknownJob         no event has named this job
     ├── StoreError         the database refused; nothing was stored
+    │   └── StoreBusy      every connection of its kind is in use; try again later
     └── WriterBusy         too many requests wait for the writer; try again later
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["BadView", "ServerError", "StoreError", "UnknownJob", "UnknownProject", "WriterBusy"]
+__all__ = ["BadView", "ServerError", "StoreBusy", "StoreError", "UnknownJob", "UnknownProject", "WriterBusy"]
 
 
 class ServerError(Exception):
@@ -45,6 +46,10 @@ class UnknownJob(ServerError):
 
 class StoreError(ServerError):
     """The database refused; nothing was stored."""
+
+
+class StoreBusy(StoreError):
+    """Every connection of its kind is in use, and none came free in time; try again later."""
 
 
 class WriterBusy(ServerError):

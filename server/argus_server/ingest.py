@@ -241,7 +241,7 @@ async def _items(request: Request[Any, Any, Any], *, single: bool) -> tuple[list
 
     try:
         if len(body) > _OFFLOAD_BYTES or encoding:
-            return await anyio.to_thread.run_sync(work)
+            return await anyio.to_thread.run_sync(work, limiter=request.app.state.door_threads)
         return work()
     except MalformedBody as error:
         raise ClientException(detail=str(error)) from None

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 from litestar import Litestar
-from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Receive, Scope, Send
+from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
 
 __all__ = ["RawPathLitestar", "path_to", "read_segment", "segment"]
 
@@ -39,7 +39,10 @@ def path_to(*names: str, query: Iterable[tuple[str, str]] = ()) -> str:
 
 
 class RawPathLitestar(Litestar):
-    """Litestar that routes by the path as it came over the wire, segment by segment."""
+    """Litestar that routes by the path as it came over the wire, segment by segment.
+
+    HEAD is answered wherever GET is, by the same handler and without the body.
+    """
 
     async def __call__(
         self,
@@ -47,11 +50,28 @@ class RawPathLitestar(Litestar):
         receive: Receive | LifeSpanReceive,
         send: Send | LifeSpanSend,
     ) -> None:
-        """Re-encode the path before anything looks at it."""
+        """Re-encode the path, and turn HEAD into GET, before anything looks at them."""
         raw: Any = scope.get("raw_path")
         if raw:
             scope["path"] = _routable(raw.decode("latin-1").partition("?")[0])  # type: ignore[typeddict-unknown-key]
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope, send = _as_get(scope), _without_body(send)
         await super().__call__(scope, receive, send)
+
+
+def _as_get(scope: Any) -> Any:
+    """Return the request as a GET that changes nothing: a one-time code is not looked at."""
+    query = b"" if scope["path"] == "/sign-in" else scope.get("query_string", b"")
+    return {**scope, "method": "GET", "query_string": query}
+
+
+def _without_body(send: Any) -> Send:
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}  # type: ignore[typeddict-item]
+        await send(message)
+
+    return send_head
 
 
 def _routable(path: str) -> str:

@@ -97,6 +97,18 @@ def _view(request: AnyRequest) -> View:
     return View.parse(request.query_params.multi_items())
 
 
+def _pages(view: View, total: int, page_rows: int) -> int:
+    """Return how many pages there are.
+
+    Raises:
+        BadView: the view's page is not one of them.
+    """
+    pages = max(1, -(-total // page_rows))
+    if view.page > pages:
+        raise BadView(f"page={view.page} is not a page; the last one is {pages}")
+    return pages
+
+
 def _table(request: AnyRequest) -> RankedTable:
     data = _queries(request).leaderboard(_name(request, "project"))
     return _rank(data, _view(request))
@@ -123,9 +135,7 @@ def leaderboard_page(request: AnyRequest) -> Response[str]:
     name, view, rows = _name(request, "project"), _view(request), request.app.state.settings.page_rows
     data = _queries(request).leaderboard(name)
     table = _rank(data, view, rows)
-    pages = max(1, -(-table.total // rows))
-    if view.page > pages:
-        raise BadView(f"page={view.page} is not a page; the last one is {pages}")
+    pages = _pages(view, table.total, rows)
     jobs = _queries(request).jobs(name, JobFilter(page_rows=1))
     context = {
         "project": name,
@@ -153,7 +163,7 @@ def _export_path(project: str, view: View, ending: str) -> str:
 @in_thread
 def leaderboard_as_csv(request: AnyRequest) -> Response[str]:
     """Return every row of the view as CSV, raw values."""
-    return Response(leaderboard_csv(_table(request)), media_type="text/csv; charset=utf-8")
+    return Response(leaderboard_csv(_table(request)), media_type="text/csv")
 
 
 @get(
@@ -171,7 +181,7 @@ def leaderboard_as_json(request: AnyRequest) -> Response[bytes]:
 def leaderboard_as_markdown(request: AnyRequest) -> Response[str]:
     """Return every row of the view as a Markdown table."""
     text = leaderboard_markdown(_table(request))
-    return Response(text, media_type="text/markdown; charset=utf-8")
+    return Response(text, media_type="text/markdown")
 
 
 # --- jobs -------------------------------------------------------------------------------------
@@ -191,12 +201,13 @@ def jobs_page(request: AnyRequest) -> Response[str]:
     """Show the jobs, latest first."""
     name, rows = _name(request, "project"), request.app.state.settings.page_rows
     view, jobs = _job_list(request, name, rows)
+    pages = _pages(view, jobs.total, rows)
     context = {
         "project": name,
         "current": "jobs",
         "asked": view,
         "jobs": jobs,
-        "pages": max(1, -(-jobs.total // rows)),
+        "pages": pages,
         "server_url": _server_url(request),
     }
     return render(request, Page("jobs.html", context))

@@ -9,7 +9,7 @@ from typing import Any
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from argus_server.errors import BadView, StoreError, UnknownJob, UnknownProject
+from argus_server.errors import BadView, StoreBusy, StoreError, UnknownJob, UnknownProject
 from argus_server.pages.render import Page, render
 from argus_server.pages.sign_in import sign_in_form
 
@@ -27,7 +27,7 @@ _TITLES = {
     415: "Not in this format",
     429: "Too much at once",
     500: "Something went wrong on this server",
-    503: "The database does not answer",
+    503: "The database does not answer in time",
 }
 
 
@@ -82,6 +82,12 @@ def on_store_error(request: AnyRequest, error: StoreError) -> Response[Any]:
     return _problem(request, 503, "the database did not take this; try again", {"Retry-After": "5"})
 
 
+def on_store_busy(request: AnyRequest, error: StoreBusy) -> Response[Any]:
+    """Answer 503: nothing is broken, there are too many at once."""
+    logger.warning("%s %s: %s", request.method, request.scope["path"], error)
+    return _problem(request, 503, "too many requests wait for the database; try again", {"Retry-After": "2"})
+
+
 def on_bug(request: AnyRequest, error: Exception) -> Response[Any]:
     """Answer 500 and keep the traceback for the log."""
     logger.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
@@ -102,5 +108,6 @@ EXCEPTION_HANDLERS = {
     UnknownJob: on_unknown_job,
     BadView: on_bad_view,
     StoreError: on_store_error,
+    StoreBusy: on_store_busy,
     Exception: on_bug,
 }

@@ -16,7 +16,7 @@ from argus_server.urls import path_to
 
 __all__ = ["Page", "StaticFile", "make_environment", "render", "static_files"]
 
-_TYPES = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml", "js": "text/javascript; charset=utf-8"}
+_TYPES = {"css": "text/css", "svg": "image/svg+xml", "js": "text/javascript"}  # Litestar adds the charset
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def render(request: Request[Any, Any, Any], page: Page) -> Response[str]:
     )
     return Response(
         text,
-        media_type="text/html; charset=utf-8",
+        media_type="text/html",
         status_code=page.status_code,
         headers=page.headers,
         cookies=[cookie],

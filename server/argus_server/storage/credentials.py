@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import time
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
 from sqlalchemy import Connection, Engine, Table, delete, select, update
 
 from argus_server.storage import schema
+from argus_server.storage.clock import now_us
+from argus_server.storage.dialect import transaction
 
 __all__ = ["SCOPES", "Credentials", "Grant", "Scope", "TokenInfo"]
 
@@ -66,7 +67,11 @@ class TokenInfo:
 
 
 class Credentials:
-    """The keys of the house. Any thread may call any method; each is one short transaction."""
+    """The keys of the house. Any thread may call any method; each is one short transaction.
+
+    Raises:
+        StoreBusy: every connection for credentials is in use, and stays so.
+    """
 
     def __init__(self, reader: Engine, writer: Engine) -> None:
         self._reader = reader
@@ -81,9 +86,9 @@ class Credentials:
             "scope": scope,
             "project": project,
             "name": name,
-            "created_us": _now_us(),
+            "created_us": now_us(),
         }
-        with self._writer.begin() as connection:
+        with transaction(self._writer) as connection:
             connection.execute(schema.token.insert(), row)
         return text
 
@@ -99,24 +104,24 @@ class Credentials:
             table.created_us,
             table.revoked_us,
         ).order_by(table.id)
-        with self._reader.begin() as connection:
+        with transaction(self._reader) as connection:
             return [TokenInfo(*row) for row in connection.execute(query)]
 
     def revoke_token(self, token_id: int) -> bool:
         """Revoke a token at once, and end the sessions that came of it; False if there is none."""
         table = schema.token
-        with self._writer.begin() as connection:
+        with transaction(self._writer) as connection:
             connection.execute(delete(schema.session).where(schema.session.c.token_id == token_id))
             done = connection.execute(
                 update(table)
                 .where(table.c.id == token_id, table.c.revoked_us.is_(None))
-                .values(revoked_us=_now_us())
+                .values(revoked_us=now_us())
             )
         return done.rowcount == 1
 
     def check_token(self, text: str) -> Grant | None:
         """Return what the bearer of this token may do; None if it is unknown or revoked."""
-        with self._reader.begin() as connection:
+        with transaction(self._reader) as connection:
             row = _find(connection, schema.token, text)
         if row is None or row["revoked_us"] is not None:
             return None
@@ -129,11 +134,11 @@ class Credentials:
             "digest": _digest(text),
             "scope": grant.scope,
             "project": grant.project,
-            "expires_us": _now_us() + lifetime_s * _SECOND_US,
+            "expires_us": now_us() + lifetime_s * _SECOND_US,
         }
-        with self._writer.begin() as connection:
+        with transaction(self._writer) as connection:
             connection.execute(
-                delete(schema.sign_in_code).where(schema.sign_in_code.c.expires_us < _now_us())
+                delete(schema.sign_in_code).where(schema.sign_in_code.c.expires_us < now_us())
             )
             connection.execute(schema.sign_in_code.insert(), row)
         return text
@@ -141,12 +146,12 @@ class Credentials:
     def redeem_code(self, text: str) -> Grant | None:
         """Use a code up and return what it grants; None if it is unknown, used or too old."""
         table = schema.sign_in_code
-        with self._writer.begin() as connection:
+        with transaction(self._writer) as connection:
             row = _find(connection, table, text)
             if row is None:
                 return None
             gone = connection.execute(delete(table).where(table.c.digest == row["digest"]))
-            if gone.rowcount != 1 or row["expires_us"] < _now_us():
+            if gone.rowcount != 1 or row["expires_us"] < now_us():
                 return None
         return Grant(cast(Scope, row["scope"]), row["project"])
 
@@ -158,24 +163,24 @@ class Credentials:
             "scope": grant.scope,
             "project": grant.project,
             "token_id": grant.token_id,
-            "expires_us": _now_us() + SESSION_LIFETIME_S * _SECOND_US,
+            "expires_us": now_us() + SESSION_LIFETIME_S * _SECOND_US,
         }
-        with self._writer.begin() as connection:
-            connection.execute(delete(schema.session).where(schema.session.c.expires_us < _now_us()))
+        with transaction(self._writer) as connection:
+            connection.execute(delete(schema.session).where(schema.session.c.expires_us < now_us()))
             connection.execute(schema.session.insert(), row)
         return text
 
     def check_session(self, text: str) -> Grant | None:
         """Return what this session may do; None if it is unknown or has expired."""
-        with self._reader.begin() as connection:
+        with transaction(self._reader) as connection:
             row = _find(connection, schema.session, text)
-        if row is None or row["expires_us"] < _now_us():
+        if row is None or row["expires_us"] < now_us():
             return None
         return Grant(cast(Scope, row["scope"]), row["project"], row["token_id"])
 
     def end_session(self, text: str) -> None:
         """End a session; nothing happens if it is unknown."""
-        with self._writer.begin() as connection:
+        with transaction(self._writer) as connection:
             connection.execute(delete(schema.session).where(schema.session.c.digest == _digest(text)))
 
 
@@ -187,7 +192,3 @@ def _find(connection: Connection, table: Table, secret: str) -> Any:
 
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

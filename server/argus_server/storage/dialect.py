@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-__all__ = ["database_url", "describe", "lock_tables", "make_engine", "upsert"]
+from argus_server.errors import StoreBusy, StoreError
+
+__all__ = ["Engines", "database_url", "describe", "lock_tables", "make_engines", "transaction", "upsert"]
 
 _WRITES = "argus_writes"
+_POOLS: tuple[dict[str, int], ...] = (
+    {"pool_size": 5, "max_overflow": 10, "pool_timeout": 2},
+    {"pool_size": 1, "max_overflow": 4, "pool_timeout": 30},
+    {"pool_size": 5, "max_overflow": 10, "pool_timeout": 2},
+)
+"""Connections for pages, events and credentials. Who asks for a page is told soon that it is too busy."""
 _LOCK = 0x6172677573  # "argus"
 
 
@@ -26,23 +38,68 @@ def describe(database: str) -> str:
     return database if "://" not in database else make_url(database).render_as_string()
 
 
-def make_engine(database: str) -> tuple[Engine, Engine]:
-    """Return an engine that reads and one that writes; they share their connections' settings.
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The database, by who asks: each has connections of its own, so that none waits for another's.
+
+    Attributes:
+        reader: for pages, which may be many and slow.
+        writer: for events.
+        key_reader, key_writer: for credentials; they share their connections.
+    """
+
+    reader: Engine
+    writer: Engine
+    key_reader: Engine
+    key_writer: Engine
+
+    def dispose(self) -> None:
+        """Close every connection that is not in use."""
+        for engine in (self.reader, self.writer, self.key_reader):
+            engine.dispose()
+
+
+def make_engines(database: str) -> Engines:
+    """Return the engines of a database. None of them connects yet.
 
     For SQLite the file's folder is made, the journal is a write-ahead log, every commit reaches the
     disk, and a writer takes the write lock when its transaction begins, so that two processes
     wait for each other instead of failing half-way.
+
+    Raises:
+        StoreError: this database cannot be used.
     """
     url = make_url(database_url(database))
     if url.get_backend_name() != "sqlite":
-        engine = create_engine(url, pool_pre_ping=True)
-        return engine.execution_options(isolation_level="REPEATABLE READ"), engine
-    if url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+        reader, writer, keys = (create_engine(url, pool_pre_ping=True, **sizes) for sizes in _POOLS)
+        return Engines(reader.execution_options(isolation_level="REPEATABLE READ"), writer, keys, keys)
+    if url.database in (None, "", ":memory:"):
+        raise StoreError(f"{database} names no file: each connection would have a database of its own")
+    Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+    reader, writer, keys = (_sqlite_engine(url, sizes) for sizes in _POOLS)
+    writes = {_WRITES: True}
+    return Engines(reader, writer.execution_options(**writes), keys, keys.execution_options(**writes))
+
+
+def _sqlite_engine(url: URL, sizes: dict[str, int]) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False}, **sizes)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
-    return engine, engine.execution_options(**{_WRITES: True})
+    return engine
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """Begin a transaction that is committed, or rolled back, at the end.
+
+    Raises:
+        StoreBusy: every connection of this engine is in use, and none came free in time.
+    """
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except PoolTimeoutError as error:
+        raise StoreBusy(f"every connection is in use: {error}") from error
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -14,6 +14,7 @@ from argus_server.errors import UnknownJob, UnknownProject
 from argus_server.ranking.table import DoneJob, MetricKey
 from argus_server.ranking.values import flatten
 from argus_server.storage import schema
+from argus_server.storage.dialect import transaction
 from argus_server.storage.projections import visible_epochs
 
 __all__ = [
@@ -129,20 +130,24 @@ class JobDetail:
 
 
 class Queries:
-    """The questions. Any thread may ask; each answer is one consistent moment of the database."""
+    """The questions. Any thread may ask; each answer is one consistent moment of the database.
+
+    Raises:
+        StoreBusy: every connection for reading is in use, and stays so.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def check(self) -> None:
         """Raise if the database does not answer."""
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             connection.execute(select(1))
 
     def projects(self) -> list[ProjectSummary]:
         """Return every project, the one with the latest event first."""
         table, batch = schema.project.c, schema.batch.c
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             counts: dict[int, dict[str, int]] = defaultdict(dict)
             by_status = select(schema.job.c.project_id, schema.job.c.status, func.count()).group_by(
                 schema.job.c.project_id, schema.job.c.status
@@ -167,7 +172,7 @@ class Queries:
             UnknownProject: no event has named it.
         """
         job, key = schema.job.c, schema.metric_key.c
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             found = _project(connection, project)
             query = select(
                 job.batch_id,
@@ -196,7 +201,7 @@ class Queries:
             UnknownProject: no event has named it.
         """
         table = schema.job.c
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             project_id = _project(connection, project)["id"]
             by_status = _filtered(select(table.status, func.count()), project_id, wanted).group_by(
                 table.status
@@ -228,7 +233,7 @@ class Queries:
             UnknownJob: no event has named the job.
         """
         table = schema.job
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             project_id = _project(connection, project)["id"]
             query = select(table).where(
                 table.c.project_id == project_id, table.c.batch_id == batch_id, table.c.job_id == job_id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from argus_core.events import Event, encode_event
 from argus_server.errors import StoreError
 from argus_server.ranking.values import finite, flatten
 from argus_server.storage import schema
+from argus_server.storage.clock import now_us
 from argus_server.storage.credentials import Credentials
-from argus_server.storage.dialect import describe, make_engine, upsert
+from argus_server.storage.dialect import describe, make_engines, upsert
 from argus_server.storage.migrate import migrate
 from argus_server.storage.projections import BatchState, JobState, microseconds, names_job
 from argus_server.storage.queries import Queries
@@ -74,10 +74,12 @@ class SqlStore:
     """A `Store` in SQLite or, from the same statements, PostgreSQL."""
 
     def __init__(self, database: str) -> None:
-        self._reader, self._writer = make_engine(database)
+        engines = make_engines(database)
+        self._engines = engines
+        self._reader, self._writer = engines.reader, engines.writer
         self.place = describe(database)
         self.queries = Queries(self._reader)
-        self.credentials = Credentials(self._reader, self._writer)
+        self.credentials = Credentials(engines.key_reader, engines.key_writer)
 
     def migrate(self) -> None:
         """Bring the tables to this version of Argus; does nothing if they are."""
@@ -101,7 +103,7 @@ class SqlStore:
 
     def close(self) -> None:
         """Close every connection."""
-        self._reader.dispose()
+        self._engines.dispose()
 
 
 def open_store(database: str) -> SqlStore:
@@ -139,7 +141,7 @@ class _Project:
         return self._connection.execute(query).mappings().first()
 
     def _create(self, name: str) -> Mapping[Any, Any]:
-        insert = upsert(self._connection, schema.project).values(name=name, created_us=_now_us())
+        insert = upsert(self._connection, schema.project).values(name=name, created_us=now_us())
         self._connection.execute(insert.on_conflict_do_nothing())
         row = self._lock(name)
         if row is None:  # cannot be: we have just made it
@@ -162,7 +164,7 @@ def _add_to_project(connection: Connection, name: str, events: Sequence[Event]) 
     new: list[Event] = []
     results: list[Stored] = []
     rows: list[dict[str, Any]] = []
-    received_us = _now_us()
+    received_us = now_us()
     for event in events:
         seq = known.get(event.event_id)
         results.append(Stored(seq or project.next("last_seq"), is_new=seq is None))
@@ -445,7 +447,3 @@ def _write(
 def _chunks(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
     """Cut a list into pieces that fit a statement's parameters."""
     return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

@@ -164,7 +164,7 @@ def test_a_token_that_may_only_report_does_not_sign_in(server):
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/sign-out"])
-@pytest.mark.parametrize("field", ["", "0" * 64])
+@pytest.mark.parametrize("field", ["", "0" * 64, "é", "\U0001f600" * 64])
 def test_a_form_from_elsewhere_is_refused(server, path, field):
     sign_in(server, server.tokens["read"])
 
@@ -194,6 +194,16 @@ def test_a_one_time_link_signs_in_once(server):
     assert (first.status_code, first.headers["location"]) == (303, "/")
     assert second.status_code == 401
     assert "argus token link" in second.text
+
+
+def test_looking_at_a_one_time_link_does_not_use_it_up(server):
+    """Chats and mail programs ask for the head of a link before anybody follows it."""
+    from argus_server.storage.credentials import Grant
+
+    link = f"/sign-in?code={server.store.credentials.create_code(Grant('admin'))}"
+
+    assert server.request("HEAD", link, scope=None).status_code == 200
+    assert server.get(link, scope=None, html=True).status_code == 303
 
 
 @pytest.mark.parametrize(

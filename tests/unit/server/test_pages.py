@@ -1,6 +1,7 @@
 """Pages and exports as a reader gets them: over HTTP, and read back."""
 
 import csv
+import gzip
 import io
 import itertools
 import json
@@ -8,6 +9,7 @@ import re
 from html.parser import HTMLParser
 from urllib.parse import quote
 
+import anyio.to_thread
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -230,6 +232,53 @@ def test_a_job_has_a_page_with_metrics_and_loss(full):
     assert full.get("/p/p/jobs/b/nobody", html=True).status_code == 404
 
 
+def test_a_page_of_jobs_beyond_the_last_is_refused_by_name(full):
+    answer = full.get("/p/p/jobs?page=5", html=True)
+
+    assert answer.status_code == 400
+    assert "page=5" in answer.text
+    assert "No job passes" in full.page("/p/p/jobs?model=nobody")
+
+
+# --- headers ----------------------------------------------------------------------------------
+
+ADDRESSES = [
+    "/",
+    "/sign-in",
+    "/p/p/leaderboard",
+    "/p/p/leaderboard.csv",
+    "/p/p/leaderboard.md",
+    "/p/p/leaderboard.json",
+    "/p/p/jobs",
+    "/p/p/jobs/b/broken",
+    "/p/nope",
+    "/api/projects",
+    "/healthz",
+    "/schema",
+]
+
+
+@pytest.mark.parametrize("path", ADDRESSES)
+def test_the_head_of_an_answer_is_the_same_without_its_body(full, path):
+    whole = full.get(path, html=True)
+    head = full.request("HEAD", path, html=True)
+
+    assert (head.status_code, head.content) == (whole.status_code, b"")
+    for name in ("content-type", "content-length", "cache-control", "content-security-policy"):
+        assert head.headers.get(name) == whole.headers.get(name)
+
+
+@pytest.mark.parametrize("path", [*ADDRESSES, "/static/{css}"])
+def test_the_type_of_an_answer_is_said_once(full, path):
+    (css,) = re.findall(r"/static/(argus\.[0-9a-f]+\.css)", full.page("/"))
+
+    assert full.get(path.format(css=css), html=True).headers["content-type"].count("charset") <= 1
+
+
+def test_head_is_refused_where_get_is(server):
+    assert server.request("HEAD", "/api/events").status_code == 405
+
+
 # --- errors -----------------------------------------------------------------------------------
 
 
@@ -272,6 +321,38 @@ def test_healthz_and_schema_answer_without_a_token(server):
     assert "/api/events/batch" in schema["paths"]
 
 
+def test_many_open_readers_keep_no_event_out(server):
+    held = [server.store._reader.connect() for _ in range(15)]
+    try:
+        sent = server.post("/api/events", json=body("job_start", "j"))
+        page = server.get("/p/p/jobs", html=True)
+    finally:
+        for connection in held:
+            connection.close()
+
+    assert sent.status_code == 200
+    assert page.status_code == 503
+    assert int(page.headers["Retry-After"]) >= 1
+    assert "too many requests wait" in page.text
+    assert server.get("/p/p/jobs", html=True).status_code == 200
+
+
+def test_pages_that_hold_every_thread_keep_no_event_out(server):
+    def hold(release):
+        limiter = anyio.to_thread.current_default_thread_limiter()
+        for i in range(int(limiter.total_tokens)):
+            (limiter.release_on_behalf_of if release else limiter.acquire_on_behalf_of_nowait)(("held", i))
+
+    packed = gzip.compress(json.dumps(body("job_start", "j")).encode())
+    server.client.blocking_portal.call(hold, False)
+    try:
+        sent = server.post("/api/events", content=packed, headers={"Content-Encoding": "gzip"})
+    finally:
+        server.client.blocking_portal.call(hold, True)
+
+    assert sent.status_code == 200
+
+
 # --- hostile values ---------------------------------------------------------------------------
 
 
@@ -309,7 +390,7 @@ _projects = itertools.count()
 @given(st.lists(st.dictionaries(st.sampled_from(["MSE", "R2", "Latency_P50", "GPU_Memory", "x"]), _VALUES)))
 @example([{"MSE": 1e200}, {"MSE": 0.5}])
 @example([{"MSE": 1.7e308}, {"MSE": 1.7e308}])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_metrics_are_shown_in_every_format(server, jobs):
     name = f"p{next(_projects)}"
     for i, metrics in enumerate(jobs):
