@@ -54,7 +54,8 @@ class RawPathLitestar(Litestar):
         raw: Any = scope.get("raw_path")
         if raw:
             scope["path"] = _routable(raw.decode("latin-1").partition("?")[0])  # type: ignore[typeddict-unknown-key]
-        if scope["type"] == "http" and scope["method"] == "HEAD":
+        method: Any = scope.get("method")  # a scope of another kind has none
+        if method == "HEAD":
             scope, send = _as_get(scope), _without_body(send)
         await super().__call__(scope, receive, send)
 
@@ -68,7 +69,7 @@ def _as_get(scope: Any) -> Any:
 def _without_body(send: Any) -> Send:
     async def send_head(message: Message) -> None:
         if message["type"] == "http.response.body":
-            message = {**message, "body": b""}  # type: ignore[typeddict-item]
+            message = {**message, "body": b""}
         await send(message)
 
     return send_head

@@ -137,9 +137,7 @@ class Credentials:
             "expires_us": now_us() + lifetime_s * _SECOND_US,
         }
         with transaction(self._writer) as connection:
-            connection.execute(
-                delete(schema.sign_in_code).where(schema.sign_in_code.c.expires_us < now_us())
-            )
+            connection.execute(delete(schema.sign_in_code).where(schema.sign_in_code.c.expires_us < now_us()))
             connection.execute(schema.sign_in_code.insert(), row)
         return text
 

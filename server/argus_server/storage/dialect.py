@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from argus_server.errors import StoreBusy, StoreError
@@ -27,15 +28,24 @@ _LOCK = 0x6172677573  # "argus"
 
 
 def database_url(database: str) -> str:
-    """Return the URL of a database that is given as a URL or as the path of an SQLite file."""
+    """Return the URL of a database that is given as a URL or as the path of an SQLite file.
+
+    PostgreSQL without a driver means the one that Argus is installed with, psycopg.
+    """
     if "://" in database:
-        return database
+        backend, _, rest = database.partition("://")
+        return f"postgresql+psycopg://{rest}" if backend in ("postgresql", "postgres") else database
     return f"sqlite:///{Path(database).expanduser().resolve()}"
 
 
 def describe(database: str) -> str:
     """Return the database as people may see it: without its password."""
-    return database if "://" not in database else make_url(database).render_as_string()
+    if "://" not in database:
+        return database
+    try:
+        return make_url(database).render_as_string()
+    except (ArgumentError, ValueError):  # a port that is no number is a ValueError
+        return f"{database.partition('://')[0]}://…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +79,12 @@ def make_engines(database: str) -> Engines:
     Raises:
         StoreError: this database cannot be used.
     """
-    url = make_url(database_url(database))
+    try:
+        url = make_url(database_url(database))
+    except (ArgumentError, ValueError) as error:
+        raise StoreError(f"{describe(database)} is no database URL") from error
     if url.get_backend_name() != "sqlite":
-        reader, writer, keys = (create_engine(url, pool_pre_ping=True, **sizes) for sizes in _POOLS)
+        reader, writer, keys = (_server_engine(url, sizes) for sizes in _POOLS)
         return Engines(reader.execution_options(isolation_level="REPEATABLE READ"), writer, keys, keys)
     if url.database in (None, "", ":memory:"):
         raise StoreError(f"{database} names no file: each connection would have a database of its own")
@@ -79,6 +92,16 @@ def make_engines(database: str) -> Engines:
     reader, writer, keys = (_sqlite_engine(url, sizes) for sizes in _POOLS)
     writes = {_WRITES: True}
     return Engines(reader, writer.execution_options(**writes), keys, keys.execution_options(**writes))
+
+
+def _server_engine(url: URL, sizes: dict[str, int]) -> Engine:
+    try:
+        return create_engine(url, pool_pre_ping=True, **sizes)
+    except ImportError as error:
+        reason = f"cannot open the database {url}: there is no package {error.name}"
+        if url.get_backend_name() == "postgresql":
+            reason += "; install argus-leaderboard[postgres]"
+        raise StoreError(reason) from error
 
 
 def _sqlite_engine(url: URL, sizes: dict[str, int]) -> Engine:

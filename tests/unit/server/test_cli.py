@@ -76,6 +76,26 @@ def test_the_database_that_cannot_be_opened_is_named(tmp_path):
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_postgresql_without_its_driver_names_what_to_install(monkeypatch, scheme):
+    monkeypatch.setitem(sys.modules, "psycopg", None)  # as if it were not installed
+
+    result = CliRunner().invoke(token, ["list", "--database", f"{scheme}://me:secret@localhost/argus"])
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: cannot open the database postgresql+psycopg://me:***@localhost")
+    assert "argus-leaderboard[postgres]" in result.output
+
+
+@pytest.mark.parametrize("url", ["postgresql://[::", "nonsense://me:secret@host/x", "sqlite://"])
+def test_a_database_url_that_means_nothing_is_an_error_and_no_traceback(url):
+    result = CliRunner().invoke(token, ["list", "--database", url])
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+    assert "secret" not in result.output
+
+
 def test_a_served_server_takes_events_and_shows_them_in_a_browser(running, database):
     _, ready = running
     url, report = ready["url"], command("create", "--database", database, "--scope", "report", "--quiet")
