@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, FromClause, Select, and_, case, func, select
 
 from argus_server.errors import UnknownJob, UnknownProject
 from argus_server.ranking.table import DoneJob, MetricKey
@@ -28,7 +28,8 @@ __all__ = [
     "Queries",
 ]
 
-STATUSES = ("running", "done", "failed")
+STATUSES = ("running", "untested", "done", "failed")
+"""What a job can be. `untested`: its batch has ended after its last event, and no result came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +150,14 @@ class Queries:
         table, batch = schema.project.c, schema.batch.c
         with transaction(self._engine) as connection:
             counts: dict[int, dict[str, int]] = defaultdict(dict)
-            by_status = select(schema.job.c.project_id, schema.job.c.status, func.count()).group_by(
-                schema.job.c.project_id, schema.job.c.status
+            status = _status()
+            by_status = (
+                select(schema.job.c.project_id, status, func.count())
+                .select_from(_jobs_and_batches())
+                .group_by(schema.job.c.project_id, status)
             )
-            for project_id, status, count in connection.execute(by_status):
-                counts[project_id][status] = count
+            for project_id, name, count in connection.execute(by_status):
+                counts[project_id][name] = count
             activity = select(batch.project_id, func.count(), func.max(batch.last_event_us)).group_by(
                 batch.project_id
             )
@@ -200,21 +204,17 @@ class Queries:
         Raises:
             UnknownProject: no event has named it.
         """
-        table = schema.job.c
+        table, status = schema.job.c, _status()
         with transaction(self._engine) as connection:
             project_id = _project(connection, project)["id"]
-            by_status = _filtered(select(table.status, func.count()), project_id, wanted).group_by(
-                table.status
-            )
+            by_status = _filtered(select(status, func.count()), project_id, wanted).group_by(status)
             counts = {row[0]: row[1] for row in connection.execute(by_status)}
             total = (
-                sum(counts.get(status, 0) for status in wanted.status)
-                if wanted.status
-                else sum(counts.values())
+                sum(counts.get(name, 0) for name in wanted.status) if wanted.status else sum(counts.values())
             )
             query = _filtered(select(*_summary_columns()), project_id, wanted)
             if wanted.status:
-                query = query.where(table.status.in_(wanted.status))
+                query = query.where(status.in_(wanted.status))
             query = query.order_by(table.last_event_us.desc(), table.batch_id, table.job_id)
             if wanted.page_rows is not None:
                 query = query.limit(wanted.page_rows).offset((wanted.page - 1) * wanted.page_rows)
@@ -235,8 +235,13 @@ class Queries:
         table = schema.job
         with transaction(self._engine) as connection:
             project_id = _project(connection, project)["id"]
-            query = select(table).where(
-                table.c.project_id == project_id, table.c.batch_id == batch_id, table.c.job_id == job_id
+            columns = [_status() if column.name == "status" else column for column in table.c]
+            query = (
+                select(*columns)
+                .select_from(_jobs_and_batches())
+                .where(
+                    table.c.project_id == project_id, table.c.batch_id == batch_id, table.c.job_id == job_id
+                )
             )
             row = connection.execute(query).mappings().first()
             if row is None:
@@ -269,9 +274,29 @@ def _project(connection: Connection, name: str) -> Mapping[Any, Any]:
     return row
 
 
+def _jobs_and_batches() -> FromClause:
+    job, batch = schema.job.c, schema.batch.c
+    same = and_(batch.project_id == job.project_id, batch.batch_id == job.batch_id)
+    return schema.job.outerjoin(schema.batch, same)
+
+
+def _status() -> ColumnElement[str]:
+    """Return a job's status as people see it: what the fold calls running may be over.
+
+    A batch that ends at the moment of the job's last event ends after it: so the clocks have it.
+    """
+    job, batch = schema.job.c, schema.batch.c
+    is_over = and_(
+        job.status == "running",
+        batch.status.in_(("done", "failed")),
+        batch.ended_us >= job.last_event_us,
+    )
+    return case((is_over, "untested"), else_=job.status).label("status")
+
+
 def _filtered(query: Select[Any], project_id: int, wanted: JobFilter) -> Select[Any]:
     table = schema.job.c
-    query = query.where(table.project_id == project_id)
+    query = query.select_from(_jobs_and_batches()).where(table.project_id == project_id)
     for column, values in (
         (table.model, wanted.model),
         (table.dataset, wanted.dataset),
@@ -295,7 +320,8 @@ def _of_job(columns: Any, row: Mapping[Any, Any]) -> Select[Any]:
 
 
 def _summary_columns() -> list[Any]:
-    return [schema.job.c[name] for name in JobSummary.__dataclass_fields__]
+    names = JobSummary.__dataclass_fields__
+    return [_status() if name == "status" else schema.job.c[name] for name in names]
 
 
 def _summary(row: Mapping[Any, Any]) -> JobSummary:

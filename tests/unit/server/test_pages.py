@@ -215,6 +215,17 @@ def test_jobs_show_status_in_words_progress_and_reason(full):
     assert "1/4" in text
 
 
+def test_a_job_that_was_never_tested_says_so_on_every_page(full):
+    full.send(body("batch_done", at=10))
+
+    assert "○ never tested" in Page(full.page("/p/p/jobs?status=untested")).text
+    assert "○ never tested" in Page(full.page("/p/p/jobs/b/going")).text
+    assert "○ 1 never tested" in Page(full.page("/")).text
+    listed = full.get("/api/projects/p/jobs?status=untested").json()
+    assert [(job["job_id"], job["status"]) for job in listed["jobs"]] == [("going", "untested")]
+    assert listed["job_counts"]["untested"] == 1
+
+
 def test_jobs_can_be_filtered_by_status(full):
     text = full.page("/p/p/jobs?status=failed")
 
