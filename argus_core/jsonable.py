@@ -122,8 +122,8 @@ def _element_count(value: Any) -> int:
 def _as_list(value: Any) -> Any:
     if _element_count(value) > _MAX_ARRAY_SIZE:
         return _ABSENT
-    as_list = getattr(value, "tolist", None)
-    return as_list() if as_list is not None else _ABSENT
+    array = value.numpy() if hasattr(value, "numpy") and not hasattr(value, "tolist") else value
+    return array.tolist() if hasattr(array, "tolist") else _ABSENT
 
 
 def _as_text(value: Any) -> Any:

@@ -70,7 +70,8 @@ class CommonCallback:
             sync_cuda: how test batches are timed on CUDA: "events", "sync" or "off".
             url: the server; default `ARGUS_URL`.
             token: default `ARGUS_TOKEN`; never pickled, copied into checkpoints or shown.
-            flush_timeout_s: the longest that the end of a stage waits for the server, in seconds.
+            flush_timeout_s: the longest that the end of the batch waits for the server, in seconds, and
+                the end of a stage in a child process, which may end without `atexit`.
             enabled: False does nothing at all; default the opposite of `ARGUS_DISABLE`.
         """
         super().__init__()

@@ -27,10 +27,10 @@ from typing import Any, Literal
 from argus_core.conventions import MetricNames, normalise_metrics
 from argus_core.distributed import rank_from_environment, world_size
 from argus_core.errors import ArgusError
-from argus_core.events import jsonable
 from argus_core.footprint import Footprint, SyncCuda
 from argus_core.guard import never_raise
-from argus_core.identity import new_batch_id, new_job_id
+from argus_core.identity import new_job_id
+from argus_core.jsonable import jsonable
 from argus_core.reporter import Job, Reporter
 from argus_integrations import _sidecar
 
@@ -107,9 +107,7 @@ class TrainingRun:
         self._options = options
         self._framework = framework
         reporter = options.batch
-        self.batch_id = (
-            reporter.batch_id if reporter else os.environ.get("ARGUS_BATCH_ID") or new_batch_id(framework)
-        )
+        self.batch_id = (reporter or Reporter(framework)).batch_id  # from the environment, or new
         self._owner_pid = reporter.owner_pid if reporter else os.getpid()
         self._first_job_id = options.job_id or new_job_id(options.model, options.dataset, options.seed)
         self._reset()
@@ -230,7 +228,7 @@ class TrainingRun:
         self.footprint.train_ended()
         self.state = "trained"
         self._save_sidecar()
-        self.flush()
+        self._flush_if_last_chance()
 
     # --- test -----------------------------------------------------------------------------------
 
@@ -303,6 +301,7 @@ class TrainingRun:
         self._job.done({**columns, **self._result.metrics}, **self._result_details())
         self._save_sidecar()
         self._close_implicit_batch(None)
+        self._flush_if_last_chance()
 
     def _result_details(self) -> dict[str, Any]:
         details: dict[str, Any] = {"metrics_raw": self._result.raw, **self._extra}
@@ -327,6 +326,12 @@ class TrainingRun:
         Does nothing for a job that was never announced, or that has a result already: one more test
         stage that fails takes nothing from the result of the stage before.
         """
+        self._fail(error, reason=reason, interrupted=interrupted)
+        self._flush_if_last_chance()
+
+    def _fail(
+        self, error: BaseException | None, *, reason: str | None = None, interrupted: bool = False
+    ) -> None:
         if self._load_sidecar(None):  # the parent of `ddp_spawn`: its children announced the job
             self.state = "training" if self.state == "idle" else self.state
         if self._job is None or self.state in ("idle", "failed"):
@@ -346,9 +351,19 @@ class TrainingRun:
         """Report a training that never ended, in a framework without a hook for exceptions."""
         error = _last_error()
         if error is not None and error is not self._seen_error and isinstance(error, BaseException):
-            self.fail(error)
+            self._fail(error)
         else:
-            self.fail(None, reason=f"{self._framework} training did not reach its end")
+            self._fail(None, reason=f"{self._framework} training did not reach its end")
+
+    def _flush_if_last_chance(self) -> None:
+        """Wait for the server where the process may end without `atexit`, as a forked child does.
+
+        Elsewhere no hook waits: events are on disk, a thread sends them, and the end of the batch or of
+        the process waits for it.
+        """
+        parent_process = getattr(sys.modules.get("multiprocessing.process"), "parent_process", _nothing)
+        if os.getpid() != self._owner_pid or parent_process() is not None:
+            self.flush()
 
     def flush(self, timeout_s: float | None = None) -> bool:
         """Wait until the server has everything, at most `timeout_s` (default `flush_timeout_s`)."""
@@ -366,9 +381,9 @@ class TrainingRun:
             error = sys.exc_info()[1]  # `close()` in an `except` or `finally` block
         self.send_epoch()
         if error is not None:
-            self.fail(error)
+            self._fail(error)
         elif self.state in ("training", "testing") and not self._result.metrics:
-            self.fail(None, reason=f"the {self.state} stage did not reach its end", interrupted=True)
+            self._fail(None, reason=f"the {self.state} stage did not reach its end", interrupted=True)
         elif self.state == "trained" and self._batch_is_closed:
             self._warn_untested()
         self._close_implicit_batch(error)
@@ -379,8 +394,12 @@ class TrainingRun:
         if os.getpid() != self._owner_pid:
             return
         is_open = self.state in ("training", "testing")
-        if (self._options.batch is not None or self._batch_is_closed) and not is_open:
-            return  # its reporter closes itself, or is closed
+        if self._options.batch is not None and not is_open:
+            return  # its reporter closes itself
+        if self._batch_is_closed and not is_open:
+            if self._reporter is not None:
+                self._reporter.close()  # once more, for what came after the end: a revision, another job
+            return
         self._load_sidecar(None)
         error = _last_error()
         is_news = error is not None and error is not self._seen_error
@@ -402,7 +421,6 @@ class TrainingRun:
         if reporter is None or self._job is None or not self._reports:
             return
         if self._options.batch is not None or self._batch_is_closed or os.getpid() != self._owner_pid:
-            self.flush()
             return
         self._batch_is_closed = True
         reporter.close(error)

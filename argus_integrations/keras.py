@@ -42,6 +42,7 @@ class ArgusCallback(CommonCallback, keras.callbacks.Callback):
         super()._argus_adopt(run, options)
         self._argus_lock = threading.Lock()
         self._argus_last_batch = -1
+        self._argus_steps: int | None = None
         self._argus_stage: _TestStage | None = None
         self._argus_samples_per_epoch: int | None = None
 
@@ -60,6 +61,7 @@ class ArgusCallback(CommonCallback, keras.callbacks.Callback):
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Announce the job, or continue it."""
         self._argus_stage = None
+        self._argus_steps = (self.params or {}).get("steps")
         self._argus_samples_per_epoch = _samples_per_epoch("fit")
         self._argus_run.training_began(
             self._model, self._argus_facts, rank_zero=is_global_zero(), failed_silently=True
@@ -75,6 +77,7 @@ class ArgusCallback(CommonCallback, keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Count batches by their ends: JAX and TensorFlow begin one more than there are."""
         with self._argus_lock:
+            batch = _existing(batch, self._argus_steps)
             new = batch - self._argus_last_batch
             if new <= 0:
                 return
@@ -109,7 +112,7 @@ class ArgusCallback(CommonCallback, keras.callbacks.Callback):
         self._argus_run.test_began(
             self._model, self._argus_facts, rank_zero=is_global_zero(), failed_silently=True
         )
-        self._argus_stage = _TestStage(_samples_per_epoch("evaluate"))
+        self._argus_stage = _TestStage(_samples_per_epoch("evaluate"), (self.params or {}).get("steps"))
 
     @never_raise
     def on_test_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -123,7 +126,10 @@ class ArgusCallback(CommonCallback, keras.callbacks.Callback):
     def on_test_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Stop it. `batch` is the last one of an execution of one or more steps."""
         stage = self._argus_stage
-        if stage is None or batch <= stage.last_batch:
+        if stage is None:
+            return
+        batch = _existing(batch, stage.steps)
+        if batch <= stage.last_batch:
             return
         if threading.get_ident() != stage.thread:
             stage.is_in_order = False
@@ -160,8 +166,9 @@ class ArgusCallback(CommonCallback, keras.callbacks.Callback):
 class _TestStage:
     """One `evaluate()` that is running."""
 
-    def __init__(self, samples: int | None) -> None:
+    def __init__(self, samples: int | None, steps: int | None) -> None:
         self.samples = samples
+        self.steps = steps
         self.began_at = time.perf_counter()
         self.thread = threading.get_ident()
         self.first_batch = 0
@@ -174,6 +181,14 @@ class _TestStage:
 
 def _is_in_fit() -> bool:
     return find_frame("fit", "keras") is not None
+
+
+def _existing(batch: int, steps: int | None) -> int:
+    """Return the number of the last batch of an execution, counted from 0.
+
+    With `steps_per_execution`, Keras names one that would end a full execution, whether it exists or not.
+    """
+    return batch if steps is None else min(batch, steps - 1)
 
 
 def _samples_per_epoch(function: str) -> int | None:

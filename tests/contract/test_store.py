@@ -115,6 +115,7 @@ _KINDS = st.sampled_from(
         ("job_done", {"metrics": {"MSE": "NaN", "note": "x"}, "train_epochs": 3}),
         ("job_done", {}),
         ("job_failed", {"reason": "ValueError: boom", "elapsed_s": 2}),
+        ("job_failed", {"reason": "KeyboardInterrupt", "status": "interrupted"}),
         ("log_line", {"line": "heartbeat"}),
         ("resource_snapshot", {"ram_mb": 10}),
     ]
@@ -319,6 +320,17 @@ def test_jobs_are_filtered_counted_and_paged(store):
     assert [item.job_id for item in page.jobs] == ["a2", "a1"]
     assert (page.total, page.counts) == (5, {"running": 0, "untested": 0, "done": 5, "failed": 1})
     assert others.counts == {"running": 0, "untested": 0, "done": 0, "failed": 1}
+
+
+def test_an_interrupted_job_is_counted_as_failed_and_known_as_interrupted(store):
+    store.add_events([start("j"), failed("j", "KeyboardInterrupt", at=5, status="interrupted")])
+    assert (only_job(store).summary.status, only_job(store).summary.interrupted) == ("failed", True)
+
+    store.add_events([start("j", at=6), failed("j", at=7)])
+    assert not only_job(store).summary.interrupted
+
+    store.add_events([failed("j", at=8, status="interrupted"), start("j", at=9)])
+    assert not only_job(store).summary.interrupted
 
 
 @pytest.mark.parametrize("end", ["batch_done", "batch_failed"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import time
+
 import keras
 import lightning.pytorch as pl
 import numpy as np
@@ -30,7 +33,7 @@ def linear():
     return layer
 
 
-def train_with_lightning(**job):
+def train_with_lightning(callback=LightningCallback, **job):
     class Linear(pl.LightningModule):
         def __init__(self):
             super().__init__()
@@ -45,7 +48,7 @@ def train_with_lightning(**job):
         def configure_optimizers(self):
             return torch.optim.SGD(self.parameters(), RATE)
 
-    cb = LightningCallback(**job)
+    cb = callback(**job)
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = pl.Trainer(
         max_epochs=EPOCHS, callbacks=cb, accelerator="cpu", enable_model_summary=False, **quiet
@@ -55,7 +58,7 @@ def train_with_lightning(**job):
     trainer.test(model, DataLoader(DATA, BATCH), verbose=False)
 
 
-def train_with_transformers(tmp_path, **job):
+def train_with_transformers(tmp_path, callback=TransformersCallback, **job):
     class Linear(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -88,17 +91,17 @@ def train_with_transformers(tmp_path, **job):
         arguments,
         train_dataset=[{"x": x, "labels": y} for x, y in zip(X, Y, strict=True)],
         compute_metrics=lambda p: {"mse": float(np.square(p.predictions - p.label_ids).mean())},
-        callbacks=[TransformersCallback(**job)],
+        callbacks=[callback(**job)],
     )
     trainer.train()
     trainer.evaluate([{"x": x, "labels": y} for x, y in zip(X, Y, strict=True)])
 
 
-def train_with_keras(**job):
+def train_with_keras(callback=KerasCallback, **job):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     model.layers[0].set_weights([WEIGHT, np.zeros(1)])
     model.compile(keras.optimizers.SGD(RATE), "mse", metrics=["mse"])
-    cb = KerasCallback(**job)
+    cb = callback(**job)
     model.fit(X, Y, batch_size=BATCH, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[cb])
     model.evaluate(X, Y, batch_size=BATCH, verbose=0, callbacks=[cb])
 
@@ -118,3 +121,76 @@ def test_the_same_model_gives_the_same_row_in_every_framework(sent, tmp_path):
     assert columns[0] == columns[1] == columns[2]
     for name in ("Model_Params", "Model_Size", "Total_Batches", "seed"):
         assert len({row[name] for row in rows}) == 1
+
+
+# --- a server in trouble ----------------------------------------------------------------------------
+
+LONGEST_HOOK_S = 1.0  # imports of the first hooks included; waiting for a server would take 5 s
+
+
+@pytest.fixture(params=["refuses connections", "never answers"])
+def server_in_trouble(request):
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    if request.param == "refuses connections":
+        listener.close()
+    yield url
+    listener.close()
+
+
+def timed(callback_class, seconds):
+    """Return a subclass that notes in `seconds` how long each hook took, in the order of the calls."""
+
+    def timing(name):
+        def hook(self, *args, **kwargs):
+            began_at = time.perf_counter()
+            result = getattr(super(cls, self), name)(*args, **kwargs)
+            seconds.append((name, time.perf_counter() - began_at))
+            return result
+
+        return hook
+
+    own = [name for name in vars(callback_class) if name.startswith("on_")]
+    cls = type(callback_class.__name__, (callback_class,), {name: timing(name) for name in own})
+    return cls
+
+
+def train_with(framework, seconds, tmp_path, **job):
+    if framework == "lightning":
+        train_with_lightning(timed(LightningCallback, seconds), **job)
+    elif framework == "transformers":
+        train_with_transformers(tmp_path, timed(TransformersCallback, seconds), **job)
+    else:
+        train_with_keras(timed(KerasCallback, seconds), **job)
+
+
+def slow_hooks(seconds):
+    assert len(seconds) > 2 * EPOCHS
+    return [(name, took_s) for name, took_s in seconds if took_s > LONGEST_HOOK_S]
+
+
+@pytest.mark.parametrize("framework", ["lightning", "transformers", "keras"])
+def test_no_hook_of_a_job_in_a_shared_batch_waits_for_a_server_in_trouble(
+    framework, server_in_trouble, tmp_path
+):
+    seconds = []
+    reporter = Reporter("shared", url=server_in_trouble)
+
+    train_with(framework, seconds, tmp_path, batch=reporter)
+
+    assert slow_hooks(seconds) == []
+    reporter.close(timeout_s=0.1)
+
+
+@pytest.mark.parametrize("framework", ["lightning", "transformers", "keras"])
+def test_only_the_end_of_its_own_batch_waits_for_a_server_and_only_as_long_as_it_was_told(
+    framework, server_in_trouble, tmp_path
+):
+    seconds = []
+
+    train_with(framework, seconds, tmp_path, url=server_in_trouble, flush_timeout_s=1.5)
+
+    waited = slow_hooks(seconds)
+    assert len(waited) <= 1
+    assert all(took_s < 1.5 + LONGEST_HOOK_S for _, took_s in waited)
+    assert {name for name, _ in waited} <= {"on_test_end", "on_evaluate"}

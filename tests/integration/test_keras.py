@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import logging
+import os
 import pickle
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import torch
 
 from argus_core.reporter import Reporter
 from argus_integrations.keras import ArgusCallback
 
+ROOT = Path(__file__).parents[2]
 SAMPLES = 40
 X = np.linspace(-1, 1, SAMPLES * 2, dtype="float32").reshape(-1, 2)
 Y = X.sum(1, keepdims=True)
@@ -203,6 +210,24 @@ def test_several_outputs_keep_their_names(sent, data_of):
     assert data_of(sent, "job_start")["model"] == "Functional"
 
 
+def test_scalars_of_every_library_arrive_as_numbers(sent, data_of):
+    class Adds(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs |= {"a": torch.tensor(0.25), "b": np.float32(0.5), "c": np.int64(3)}
+
+        def on_test_end(self, logs=None):
+            self.on_epoch_end(0, logs)
+
+    cb = ArgusCallback()
+    model = regressor()
+
+    model.fit(X, Y, callbacks=[Adds(), cb], **QUIET)
+    model.evaluate(X, Y, callbacks=[Adds(), cb], **QUIET)
+
+    for data in (data_of(sent, "job_epoch"), data_of(sent, "job_done")["metrics"]):
+        assert {name: data[name] for name in "abc"} == {"a": 0.25, "b": 0.5, "c": 3}
+
+
 def test_a_diverged_run_shows_what_it_is(sent, data_of):
     cb = ArgusCallback()
     model = regressor()
@@ -243,6 +268,41 @@ def test_a_learning_rate_schedule_is_reported_as_its_value(sent):
 
     rates = [event.data["lr"] for event in sent.of_type("job_epoch")]
     assert rates == pytest.approx([0.05, 0.025], rel=0.2)
+
+
+EXECUTIONS_OF_TWO_STEPS = """
+import keras, numpy as np
+from argus_core.testing import memory
+from argus_integrations.keras import ArgusCallback
+
+x = np.zeros(({samples}, 2), "float32")
+model = keras.Sequential([keras.layers.Dense(1)])
+model.compile("sgd", "mse", steps_per_execution=2)
+cb = ArgusCallback(url="memory://jax")
+model.fit(x, x[:, :1], batch_size=8, epochs=2, verbose=0, callbacks=[cb])
+model.evaluate(x, x[:, :1], batch_size=4, verbose=0, callbacks=[cb])
+done = memory("jax").of_type("job_done")[-1].data
+metrics = done["metrics"]
+print(metrics["Total_Batches"], done["latency_warmup"])
+print(metrics["Inference_Throughput"] * metrics["Total_Inference_Time"] / {samples})
+print(metrics["Latency_P50"] * 2 <= metrics["Total_Inference_Time"])
+"""
+
+if importlib.util.find_spec("jax"):  # PyTorch executes single steps only
+
+    @pytest.mark.parametrize("samples", [64, 40], ids=["full", "partial"])
+    def test_an_execution_of_two_steps_counts_as_two_batches(samples):
+        child = subprocess.run(
+            [sys.executable, "-c", EXECUTIONS_OF_TWO_STEPS.format(samples=samples)],
+            env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+
+        batches, share, is_per_batch = child.stdout.splitlines() or [child.stderr, "", ""]
+        assert batches == f"{2 * samples // 8} 1"
+        assert float(share) == pytest.approx(1)
+        assert is_per_batch == "True"
 
 
 # --- failure --------------------------------------------------------------------------------------

@@ -7,9 +7,12 @@ import logging
 import pickle
 
 import lightning.pytorch as pl
+import numpy as np
 import pytest
 import pytorch_lightning
 import torch
+from lightning.pytorch.callbacks import LearningRateFinder
+from lightning.pytorch.tuner import Tuner
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from argus_core.reporter import Reporter
@@ -384,6 +387,62 @@ def test_what_never_trains_reports_nothing(sent):
     assert sent.events == []
 
 
+def test_a_tuner_reports_nothing_and_the_fit_after_it_is_one_job(sent, story, tmp_path):
+    cb = ArgusCallback()
+    t = trainer([cb], default_root_dir=tmp_path)
+    loaders = dict.fromkeys(("train_dataloader", "val_dataloader"), lambda self: loader())
+    model = regressor(**loaders)
+    model.lr, model.batch_size = 0.1, BATCH_SIZE
+
+    Tuner(t).scale_batch_size(model, max_trials=2, steps_per_trial=1)
+    Tuner(t).lr_find(model, loader(), num_training=10)
+    cb.flush()
+    reported_while_tuning = story(sent)
+    t.fit(model, loader())
+    t.test(model, loader(), verbose=False)
+
+    assert reported_while_tuning == []
+    assert story(sent) == FIT_AND_TEST
+    assert {event.job_id for event in sent.events if event.job_id} == {cb.job_id}
+
+
+def test_a_learning_rate_finder_in_the_fit_reports_one_job(sent, story, tmp_path):
+    cb = ArgusCallback()
+    finder = LearningRateFinder(num_training_steps=10)
+    t = trainer([cb, finder], default_root_dir=tmp_path)
+    model = regressor()
+    model.lr = 0.1
+
+    t.fit(model, loader(), loader())
+    t.test(model, loader(), verbose=False)
+
+    assert story(sent) == FIT_AND_TEST
+
+
+def test_scalars_of_every_library_arrive_as_numbers(sent, data_of):
+    def on_test_epoch_end(self):
+        self.log("a", torch.tensor(0.25))
+        self.log("b", torch.tensor(2.0, dtype=torch.float64))
+        self.log("c", np.float32(0.5))
+        self.log("d", np.float64(3))
+
+    def on_train_epoch_end(self):
+        self.log("e", torch.tensor(0.25))
+        self.log("f", np.float32(0.5))
+
+    cb = ArgusCallback()
+    model = regressor(on_test_epoch_end=on_test_epoch_end, on_train_epoch_end=on_train_epoch_end)
+    t = trainer([cb])
+
+    t.fit(model, loader())
+    t.test(model, loader(), verbose=False)
+
+    metrics = data_of(sent, "job_done")["metrics"]
+    assert {name: metrics[name] for name in "abcd"} == {"a": 0.25, "b": 2, "c": 0.5, "d": 3}
+    epoch = data_of(sent, "job_epoch")
+    assert {name: epoch[name] for name in "ef"} == {"e": 0.25, "f": 0.5}
+
+
 def test_manual_optimisation_with_two_optimizers_counts_batches_not_steps(sent, data_of):
     def training_step(self, batch, batch_idx):
         for optimizer in self.optimizers():
@@ -554,6 +613,33 @@ def test_a_pickle_is_the_same_job_and_keeps_no_token():
     assert (twin.job_id, twin.batch_id) == ("j1", cb.batch_id)
     assert isinstance(twin, pl.Callback)
     assert isinstance(twin, pytorch_lightning.Callback)
+
+
+def reversed_name(name):
+    return name[::-1]
+
+
+def test_a_function_of_a_module_that_names_metrics_is_pickled_and_a_lambda_cannot_be(sent, data_of):
+    twin = pickle.loads(pickle.dumps(ArgusCallback(metric_names=reversed_name)))
+
+    trainer([twin]).test(regressor(), loader(), verbose=False)
+
+    assert "esm_tset" in data_of(sent, "job_done")["metrics"]
+    unpicklable = ArgusCallback(metric_names=lambda name: name)
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+        pickle.dumps(unpicklable)
+    assert copy.deepcopy(unpicklable).job_id != unpicklable.job_id
+
+
+@pytest.mark.parametrize("given", ["sweep-7", "x" * 200])
+def test_the_batch_id_of_the_environment_is_the_one_that_is_sent(sent, monkeypatch, given):
+    monkeypatch.setenv("ARGUS_BATCH_ID", given)
+    cb = ArgusCallback()
+
+    trainer([cb]).test(regressor(), loader(), verbose=False)
+
+    assert given.startswith(cb.batch_id)
+    assert {event.batch_id for event in sent.events} == {cb.batch_id}
 
 
 def test_a_deep_copy_is_another_job_of_the_batch(sent):

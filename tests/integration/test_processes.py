@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -139,13 +145,14 @@ x = np.zeros((8, 2), "float32")
 model = keras.Sequential([keras.layers.Dense(1)])
 model.compile("sgd", "mse")
 cb = ArgusCallback()
+{before}
 model.fit(x, x[:, :1], epochs=2, verbose=0, callbacks=[cb, End()])
 {after}
 """
 
 
-def keras_script(end: str = "pass", after: str = "") -> list[str]:
-    return ["-c", textwrap.dedent(KERAS).format(end=end, after=after)]
+def keras_script(end: str = "pass", after: str = "", before: str = "") -> list[str]:
+    return ["-c", textwrap.dedent(KERAS).format(end=end, after=after, before=before)]
 
 
 @pytest.mark.parametrize(
@@ -172,6 +179,54 @@ def test_a_script_that_never_tests_ends_with_an_incomplete_batch_and_one_warning
     assert run.story() == [*FIT_AND_TEST[:-2], "batch_done"]
     assert run.events()[-1].data["status"] == "incomplete"
     assert output.count("needs `callbacks=[cb]`") == 1
+
+
+@pytest.fixture
+def received(run):
+    """The types of the events that reach a server, which `run` is told of and which takes its time."""
+    received = []
+
+    class Ingest(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
+            time.sleep(0.3)  # whoever does not wait is gone before this is over
+            events = re.findall(rb'"event_type":"([a-z_]+)"', body)
+            received.extend(event.decode() for event in events)
+            answer = json.dumps({"accepted": len(events), "duplicates": 0, "rejected": []}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Ingest)
+    threading.Thread(target=server.serve_forever).start()
+    run.environment["ARGUS_URL"] = f"http://127.0.0.1:{server.server_port}"
+    yield received
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_child_that_ends_without_atexit_has_sent_its_training(run, received):
+    fork = "child = os.fork()\nif child: sys.exit(os.waitpid(child, 0)[1])"
+
+    code, output = run.finish(*keras_script(before=fork, after="os._exit(0)"))
+
+    assert code == 0, output
+    assert received == ["batch_start", "job_start", "job_epoch", "job_epoch", "batch_done"]
+
+
+def test_what_comes_after_the_end_of_the_batch_is_sent_before_the_process_ends(run, received):
+    evaluate = "model.evaluate(x, x[:, :1], verbose=0, callbacks=[cb])"
+
+    code, output = run.finish(*keras_script(after=f"{evaluate}\n{evaluate}"))
+
+    assert code == 0, output
+    assert received[-3:] == ["job_done", "batch_done", "job_done"]
 
 
 def test_a_script_that_fails_after_its_test_keeps_its_result(run):

@@ -257,6 +257,8 @@ def test_metrics_of_every_kind_reach_the_callback(sent, data_of, tmp_path):
     t = trainer(ArgusCallback(), tmp_path)
     t.compute_metrics = lambda p: {
         "f1_score": np.float32(0.5),
+        "count": np.int64(3),
+        "tensor": torch.tensor(0.25),
         "nested": {"a": 1},
         "curve": [1, 2],
         "nothing": None,
@@ -267,8 +269,21 @@ def test_metrics_of_every_kind_reach_the_callback(sent, data_of, tmp_path):
 
     done = data_of(sent, "job_done")
     assert done["metrics"]["f1"] == 0.5
+    assert (done["metrics"]["count"], done["metrics"]["tensor"]) == (3, 0.25)
     assert done["metrics"]["bad"] == "NaN"
     assert {"eval_curve", "eval_nothing"} <= set(done["dropped"])
+
+
+def test_scalars_of_every_library_arrive_as_numbers_in_an_epoch(sent, data_of, tmp_path):
+    cb = ArgusCallback()
+    t = trainer(cb, tmp_path)
+    t.compute_metrics = lambda p: {"a": torch.tensor(0.25), "b": np.float32(0.5)}
+
+    t.train()
+    cb.flush()
+
+    epoch = data_of(sent, "job_epoch")
+    assert (epoch["eval_a"], epoch["eval_b"]) == (0.25, 0.5)
 
 
 # --- failure --------------------------------------------------------------------------------------

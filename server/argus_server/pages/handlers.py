@@ -229,6 +229,7 @@ def jobs_json(request: AnyRequest) -> dict[str, Any]:
                 "batch_id": job.batch_id,
                 "job_id": job.job_id,
                 "status": job.status,
+                "interrupted": job.interrupted,
                 "model": job.model,
                 "dataset": job.dataset,
                 "seed": job.seed,

@@ -142,6 +142,7 @@ def _job_facts(event: Event) -> dict[str, Any]:
         facts |= {
             "failed": True,
             "reason": _text(data.get("reason")),
+            "outcome": _text(data.get("status")) or "failed",
             "error": _json(data.get("error")),
             "elapsed_s": _seconds(data.get("elapsed_s")),
         }
@@ -254,6 +255,7 @@ class JobState(_State):
         "train_epochs",
         "elapsed_s",
         "reason",
+        "outcome",
         "fast_dev_run",
         "config",
         "tags",

@@ -67,7 +67,7 @@ class JobFilter:
 
 @dataclass(frozen=True, slots=True)
 class JobSummary:
-    """A job in a list. `epoch` counts from 0, `reason` is why it failed."""
+    """A job in a list. `epoch` counts from 0, `reason` is why it failed, `outcome` what its sender calls that."""
 
     batch_id: str
     job_id: str
@@ -80,6 +80,7 @@ class JobSummary:
     train_epochs: int | None
     elapsed_s: float | None
     reason: str | None
+    outcome: str | None
     fast_dev_run: bool
     host: str | None
     user: str | None
@@ -87,6 +88,11 @@ class JobSummary:
     ended_us: int | None
     first_event_us: int
     last_event_us: int
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody stopped the job: it is counted under `failed`, and nothing was wrong with it."""
+        return self.outcome == "interrupted"
 
     @property
     def epochs_done(self) -> int | None:
@@ -327,7 +333,7 @@ def _summary_columns() -> list[Any]:
 def _summary(row: Mapping[Any, Any]) -> JobSummary:
     fields = {name: row[name] for name in JobSummary.__dataclass_fields__}
     if row["status"] != "failed":
-        fields["reason"] = None  # an earlier attempt's
+        fields["reason"] = fields["outcome"] = None  # an earlier attempt's
     return JobSummary(**fields)
 
 

@@ -133,6 +133,7 @@ job = Table(
     Column("metrics", Text),
     Column("metrics_raw", Text),
     Column("resources", Text),
+    Column("outcome", Text),
     Column("error", Text),
     *_source(),
     Column("started_us", BigInteger),

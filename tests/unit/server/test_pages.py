@@ -226,6 +226,15 @@ def test_a_job_that_was_never_tested_says_so_on_every_page(full):
     assert listed["job_counts"]["untested"] == 1
 
 
+def test_a_job_that_was_interrupted_says_so(full):
+    full.send(body("job_failed", "stopped", at=3, reason="KeyboardInterrupt", status="interrupted"))
+
+    assert "✕ interrupted" in Page(full.page("/p/p/jobs?status=failed")).text
+    assert "✕ interrupted" in Page(full.page("/p/p/jobs/b/stopped")).text
+    listed = full.get("/api/projects/p/jobs?status=failed").json()["jobs"]
+    assert {job["job_id"]: job["interrupted"] for job in listed} == {"stopped": True, "broken": False}
+
+
 def test_jobs_can_be_filtered_by_status(full):
     text = full.page("/p/p/jobs?status=failed")
 

@@ -2,6 +2,7 @@
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from unit.server.wire import failed, start
 
 from argus_server.storage.schema import metadata
 from argus_server.storage.store import open_store
@@ -14,6 +15,24 @@ def test_migrating_an_empty_database_gives_the_tables_of_the_code(tmp_path):
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
     store.close()
+
+
+def test_a_database_of_the_first_version_is_brought_to_this_one(tmp_path):
+    path = str(tmp_path / "argus.sqlite3")
+    store = open_store(path)
+    store.add_events([start("j"), failed("j")])
+    with store._writer.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE job DROP COLUMN outcome")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    store.close()
+
+    store = open_store(path)
+    summary = store.queries.job("p", "b", "j").summary
+    store.add_events([failed("j", at=20, status="interrupted")])
+    later = store.queries.job("p", "b", "j").summary
+    store.close()
+
+    assert (summary.status, summary.interrupted, later.interrupted) == ("failed", False, True)
 
 
 def test_the_project_stands_first_in_every_key():
