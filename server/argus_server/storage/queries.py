@@ -67,7 +67,7 @@ class JobFilter:
 
 @dataclass(frozen=True, slots=True)
 class JobSummary:
-    """A job in a list. `epoch` counts from 0, `reason` is why it failed, `outcome` what its sender calls that."""
+    """A job in a list. `epoch` counts from 0, `reason` is why it failed, `outcome` what the sender calls it."""
 
     batch_id: str
     job_id: str
@@ -213,7 +213,8 @@ class Queries:
         table, status = schema.job.c, _status()
         with transaction(self._engine) as connection:
             project_id = _project(connection, project)["id"]
-            by_status = _filtered(select(status, func.count()), project_id, wanted).group_by(status)
+            numbers: Select[Any] = select(status, func.count())
+            by_status = _filtered(numbers, project_id, wanted).group_by(status)
             counts = {row[0]: row[1] for row in connection.execute(by_status)}
             total = (
                 sum(counts.get(name, 0) for name in wanted.status) if wanted.status else sum(counts.values())
@@ -239,15 +240,12 @@ class Queries:
             UnknownJob: no event has named the job.
         """
         table = schema.job
+        columns = [_status() if column.name == "status" else column for column in table.c]
         with transaction(self._engine) as connection:
             project_id = _project(connection, project)["id"]
-            columns = [_status() if column.name == "status" else column for column in table.c]
-            query = (
-                select(*columns)
-                .select_from(_jobs_and_batches())
-                .where(
-                    table.c.project_id == project_id, table.c.batch_id == batch_id, table.c.job_id == job_id
-                )
+            query = select(*columns).select_from(_jobs_and_batches())
+            query = query.where(
+                table.c.project_id == project_id, table.c.batch_id == batch_id, table.c.job_id == job_id
             )
             row = connection.execute(query).mappings().first()
             if row is None:
