@@ -67,7 +67,7 @@ class JobFilter:
 
 @dataclass(frozen=True, slots=True)
 class JobSummary:
-    """A job in a list. `epoch` counts from 0, `reason` is why it failed, `outcome` what the sender calls it."""
+    """A job in a list. `epoch` counts from 0; `reason` is why it failed, in the sender's words `outcome`."""
 
     batch_id: str
     job_id: str
@@ -213,7 +213,7 @@ class Queries:
         table, status = schema.job.c, _status()
         with transaction(self._engine) as connection:
             project_id = _project(connection, project)["id"]
-            numbers: Select[Any] = select(status, func.count())
+            numbers: Any = select(status, func.count())
             by_status = _filtered(numbers, project_id, wanted).group_by(status)
             counts = {row[0]: row[1] for row in connection.execute(by_status)}
             total = (
