@@ -356,13 +356,12 @@ class TrainingRun:
             self._fail(None, reason=f"{self._framework} training did not reach its end")
 
     def _flush_if_last_chance(self) -> None:
-        """Wait for the server where the process may end without `atexit`, as a forked child does.
+        """Wait for the server in a child of the process that made the callback: it may end without `atexit`.
 
         Elsewhere no hook waits: events are on disk, a thread sends them, and the end of the batch or of
         the process waits for it.
         """
-        parent_process = getattr(sys.modules.get("multiprocessing.process"), "parent_process", _nothing)
-        if os.getpid() != self._owner_pid or parent_process() is not None:
+        if os.getpid() != self._owner_pid:
             self.flush()
 
     def flush(self, timeout_s: float | None = None) -> bool:
@@ -394,12 +393,8 @@ class TrainingRun:
         if os.getpid() != self._owner_pid:
             return
         is_open = self.state in ("training", "testing")
-        if self._options.batch is not None and not is_open:
-            return  # its reporter closes itself
-        if self._batch_is_closed and not is_open:
-            if self._reporter is not None:
-                self._reporter.close()  # once more, for what came after the end: a revision, another job
-            return
+        if (self._options.batch is not None or self._batch_is_closed) and not is_open:
+            return  # its reporter closes itself, or is closed and sends by itself what came later
         self._load_sidecar(None)
         error = _last_error()
         is_news = error is not None and error is not self._seen_error

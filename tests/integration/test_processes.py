@@ -227,6 +227,7 @@ def test_what_comes_after_the_end_of_the_batch_is_sent_before_the_process_ends(r
 
     assert code == 0, output
     assert received[-3:] == ["job_done", "batch_done", "job_done"]
+    assert run.events() == []  # none waits in a journal for another process
 
 
 def test_a_script_that_fails_after_its_test_keeps_its_result(run):
