@@ -14,8 +14,6 @@ write to disk; what the `with` body raises is reported and goes on.
 
 from __future__ import annotations
 
-import atexit
-import functools
 import logging
 import os
 import sys
@@ -38,6 +36,7 @@ from argus_core.guard import never_raise, swallowed
 from argus_core.identity import new_batch_id, new_job_id
 from argus_core.journal import Journal
 from argus_core.jsonable import clean_text, jsonable
+from argus_core.process_end import at_process_end
 from argus_core.settings import Settings
 from argus_core.sinks import SinkThread
 from argus_core.transport import Transport, transport_for
@@ -178,6 +177,25 @@ class Reporter:
             self._jobs[job.job_id] = job
         facts = {"model": model, "dataset": dataset, "seed": seed, "epochs_total": epochs_total}
         job._start({**facts, "config": config, "tags": tags, **extra})
+        return job
+
+    def resume_job(self, job_id: str, *, elapsed_s: float = 0.0, epochs: int = 0) -> Job:
+        """Return a job that another process has announced, to go on reporting it. Emits nothing.
+
+        The batch counts as announced too.
+
+        Args:
+            job_id: as the other process reported it.
+            elapsed_s: seconds it has taken so far.
+            epochs: how many epochs it has reported.
+        """
+        job = Job(self, job_id)
+        job._started_s -= elapsed_s
+        job._epochs.update(range(epochs))
+        with self._lock:
+            if self._started_s is None:
+                self._started_s = job._started_s
+            self._jobs[job.job_id] = job
         return job
 
     @never_raise
@@ -348,7 +366,7 @@ class Reporter:
             if delivery is None or delivery.pid != os.getpid():
                 delivery = self._delivery = self._make_delivery()
                 _open_reporters.add(self)
-                _watch_the_end(os.getpid())
+                at_process_end(_close_at_exit, closes=True)
         return delivery
 
     def _make_delivery(self) -> Delivery:
@@ -579,19 +597,7 @@ _open_reporters: set[Reporter] = set()
 _all_reporters: weakref.WeakSet[Reporter] = weakref.WeakSet()
 
 
-@functools.cache
-def _watch_the_end(_pid: int) -> None:
-    """Have `_close_at_exit` called, once for each process.
-
-    The children of `multiprocessing` end without `atexit`, but run its finalizers.
-    """
-    atexit.register(_close_at_exit)
-    util = sys.modules.get("multiprocessing.util")
-    process = sys.modules.get("multiprocessing.process")
-    if util is not None and process is not None and process.parent_process() is not None:
-        util.Finalize(None, _close_at_exit, exitpriority=0)
-
-
+@never_raise
 def _close_at_exit() -> None:
     """Close the batches that nobody closed, as failed if an exception ended the process."""
     for reporter in list(_open_reporters):

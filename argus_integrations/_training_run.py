@@ -13,12 +13,10 @@ merged metrics.
 
 from __future__ import annotations
 
-import atexit
 import copy
 import logging
 import os
 import sys
-import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -31,6 +29,7 @@ from argus_core.footprint import Footprint, SyncCuda
 from argus_core.guard import never_raise
 from argus_core.identity import new_job_id
 from argus_core.jsonable import jsonable
+from argus_core.process_end import at_process_end
 from argus_core.reporter import Job, Reporter
 from argus_integrations import _sidecar
 
@@ -112,7 +111,7 @@ class TrainingRun:
         self._first_job_id = options.job_id or new_job_id(options.model, options.dataset, options.seed)
         self._reset()
         _known_runs.add(self)
-        _watch_the_end()
+        at_process_end(_close_open_runs)
 
     def _reset(self) -> None:
         """Stand as a new callback stands: nothing announced, nothing measured."""
@@ -471,7 +470,7 @@ class TrainingRun:
         self._save_sidecar()
         if os.getpid() == self._owner_pid:
             _open_runs.add(self)
-            _watch_the_end()
+            at_process_end(_close_open_runs)
             _watch_cells(self)
 
     def _merged(self, facts: JobFacts) -> JobFacts:
@@ -589,13 +588,9 @@ class TrainingRun:
 
 def _resumed_job(reporter: Reporter, job_id: str, saved: Mapping[str, Any]) -> Job:
     """Return a job that another process has announced, without announcing it again."""
-    job = Job(reporter, job_id)
-    job._started_s = time.monotonic() - saved["elapsed_s"]
-    job._epochs = set(range(saved["epochs"]))
+    job = reporter.resume_job(job_id, elapsed_s=saved["elapsed_s"], epochs=saved["epochs"])
     if saved["state"] in ("done", "failed"):
         job.status = saved["state"]
-    reporter._started_s = job._started_s
-    reporter._jobs[job_id] = job
     return job
 
 
@@ -652,12 +647,6 @@ def _reference(model: object) -> Callable[[], Any]:
 
 _known_runs: weakref.WeakSet[TrainingRun] = weakref.WeakSet()
 _open_runs: set[TrainingRun] = set()
-
-
-def _watch_the_end() -> None:
-    """Have open batches closed at exit, before the reporters that were made so far close themselves."""
-    atexit.unregister(_close_open_runs)
-    atexit.register(_close_open_runs)
 
 
 @never_raise
