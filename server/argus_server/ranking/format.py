@@ -16,6 +16,8 @@ __all__ = ["Style", "choose_style", "choose_unit"]
 
 _TIME_UNITS = ((1e-3, "µs", 1e6), (1.0, "ms", 1e3), (120.0, "s", 1.0), (7200.0, "min", 1 / 60))
 _MAX_DECIMALS = 6
+_NOISE = 1e-9
+"""A spread that is smaller than this part of the value is rounding, not a difference between seeds."""
 _MAX_FIXED = 1e9
 _LARGEST = sys.float_info.max
 
@@ -88,7 +90,7 @@ def choose_style(
     typical = _middle(scaled)
     if all(number.is_integer() and number < 1e15 for number in scaled) and not any(stds):
         return Style(scale, 0)
-    spreads = _sizes(std * scale for std in stds)
+    spreads = [std for std in _sizes(std * scale for std in stds) if std > _NOISE * typical]
     decimals = _digits(_middle(spreads), 2) if spreads else _digits(typical, 3)
     if decimals > _MAX_DECIMALS and typical < 10**-_MAX_DECIMALS * 100:
         return Style(scale, None)

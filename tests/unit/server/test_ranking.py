@@ -478,3 +478,18 @@ def test_empty_parameters_are_as_good_as_absent():
 def test_a_view_that_means_nothing_is_refused_by_name(pair):
     with pytest.raises(BadView, match=pair[0]):
         View.parse([pair])
+
+
+def test_the_rounding_of_equal_seeds_is_no_spread():
+    seconds = {"m": (0.03, 0.03, 0.1 * 0.3), "n": (0.07, 0.07, 0.1 * 0.7)}
+    jobs = [
+        done(f"{model}{seed}", model, seed=str(seed), Latency_P50=value)
+        for model, values in seconds.items()
+        for seed, value in enumerate(values)
+    ]
+
+    ranked = table(jobs, View(group="cell", sort="Latency_P50"))
+
+    cells = [row.cells["Latency_P50"] for row in ranked.rows]
+    assert cells[1].std > 0
+    assert [cell.display for cell in cells] == ["30.0", "70.0"]
