@@ -401,3 +401,38 @@ def test_revoking_a_token_ends_the_sessions_that_came_of_it(store):
     store.credentials.revoke_token(grant.token_id)
 
     assert store.credentials.check_session(session) is None
+
+
+# --- what is declared of a metric -------------------------------------------------------------
+
+
+def declares(name, at, **meanings):
+    """Return a `job_done` with a metric `energy` and what it says of its metrics."""
+    metrics = {"energy": 1.0}
+    return event("job_done", name, at=at, metrics=metrics, metric_conventions=meanings)
+
+
+LOWER = {"unit": "kWh", "direction": "lower", "role": "cost"}
+HIGHER = {"direction": "higher"}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_the_last_word_on_a_metric_counts_in_whatever_order_it_arrives(store, order):
+    events = [declares("a", 1, energy=LOWER), declares("b", 3, energy=HIGHER), declares("c", 2, energy=LOWER)]
+
+    for position in order:
+        store.add_events([events[position], events[position]])
+
+    (key,) = store.queries.leaderboard("p").keys
+    assert (key.meaning.direction, key.meaning.unit, key.meaning.role) == ("higher", "", "quality")
+
+
+@pytest.mark.parametrize(
+    "nonsense", ["lower", {"direction": "up"}, {"unit": "s"}, {"direction": "lower", "unit": "x" * 17}, None]
+)
+def test_a_senseless_declaration_says_nothing_and_harms_nothing(store, nonsense):
+    store.add_events([declares("a", 1, energy=nonsense, other=LOWER)])
+    store.add_events([event("job_done", "b", at=2, metrics={"energy": 2.0}, metric_conventions="all")])
+
+    (key,) = store.queries.leaderboard("p").keys
+    assert (key.key, key.count, key.declared, key.meaning.direction) == ("energy", 2, None, "unknown")

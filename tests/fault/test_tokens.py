@@ -121,3 +121,41 @@ with Reporter("x", project="p") as reporter:
         f"{server.url}/api/projects/p/leaderboard", headers={"Authorization": f"Bearer {reader}"}, timeout=10
     )
     assert answer.json()["rows"][0]["cells"] == {"a": "NaN", "b": "Infinity", "c": "-Infinity", "d": 1e-300}
+
+
+def test_what_a_plugin_knows_of_a_metric_ranks_it_on_the_board(server):
+    import requests
+
+    token, reader = server.make_token("report", "p"), server.make_token("read", "p")
+    server.start()
+    script = """
+from argus_core import Reporter, plugins
+from argus_core.conventions import Convention
+from argus_core.hookspecs import hookimpl
+
+class Energy:
+    @hookimpl
+    def argus_metric_conventions(self):
+        return {"energy": Convention("kWh", "lower", "cost")}
+
+plugins.register(Energy())
+with Reporter("x", project="p") as reporter:
+    for model, energy in (("large", 3.0), ("small", 1.0)):
+        reporter.job(model=model, dataset="d").done({"energy": energy})
+"""
+    subprocess.run(
+        [sys.executable, "-c", script],
+        check=True,
+        timeout=60,
+        env={**os.environ, "ARGUS_URL": server.url, "ARGUS_TOKEN": token},
+    )
+
+    board = requests.get(
+        f"{server.url}/api/projects/p/leaderboard", headers={"Authorization": f"Bearer {reader}"}, timeout=10
+    ).json()
+    assert [(row["rank"], row["model"], row["best"]) for row in board["rows"]] == [
+        (1, "small", ["energy"]),
+        (2, "large", []),
+    ]
+    column = next(column for column in board["columns"] if column["key"] == "energy")
+    assert (column["unit"], column["direction"], column["role"]) == ("kWh", "lower", "cost")

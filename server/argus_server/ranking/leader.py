@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from argus_core.conventions import convention
 from argus_server.ranking.table import RankedTable
 
 __all__ = ["Leader", "leader"]
@@ -47,4 +46,4 @@ def leader(cells: RankedTable) -> Leader | None:
     column = next(column for column in cells.metric_columns if column.key == metric)
     value = f"{firsts[0].cells[metric].display} {column.unit}".strip() if datasets == 1 else ""
     models = tuple(sorted(model for model, count in wins.items() if count == most))
-    return Leader(models, metric, convention(metric).direction, most, datasets, value)
+    return Leader(models, metric, column.direction, most, datasets, value)

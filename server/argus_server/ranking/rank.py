@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from argus_core.conventions import CONVENTIONS, convention
+from argus_core.conventions import CONVENTIONS, Convention
 from argus_server.ranking.aggregate import Entry, cell_entries, job_entries, keep, superseded
 from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.table import Cell, Column, DoneJob, MetricKey, RankedTable, Row
@@ -16,6 +16,9 @@ __all__ = ["default_metric", "rank"]
 
 _ROLES = {"quality": 0, "cost": 1, "info": 2, "hidden": 3}
 _TIE = 1e-9
+Meanings = Mapping[str, Convention]
+"""What is known of each metric of the project."""
+
 _PLACES = {key: place for place, key in enumerate(CONVENTIONS)}
 
 
@@ -47,17 +50,18 @@ def rank(
     entries = (cell_entries if view.group == "cell" else job_entries)(kept, replaced)
     default, note = default_metric(keys, primary)
     metric, sort, more = _resolve(view, keys, default)
-    contest = _Contest(entries)
-    ordered = _ordered(entries, sort, view)
+    meanings = {key.key: key.meaning for key in keys}
+    contest = _Contest(entries, meanings)
+    ordered = _ordered(entries, sort, view, meanings)
     styles = {key.key: _style(key.key, entries, contest) for key in keys}
     ranks = contest.ranks(metric) if metric is not None else {}
     start = (view.page - 1) * page_rows if page_rows else 0
     page = ordered[start : start + page_rows] if page_rows else ordered
     datasets = sorted({job.dataset or "" for job in kept})
-    told = (note if not view.sort else "", more, _direction_note(metric), _dataset_note(datasets))
+    told = (note if not view.sort else "", more, _direction_note(metric, meanings), _dataset_note(datasets))
     return RankedTable(
         project=project,
-        view=_settled(view, sort),
+        view=_settled(view, sort, meanings),
         columns=_columns(view, keys, metric, styles),
         rows=[_row(view, entry, styles, contest, ranks) for entry in page],
         total=len(entries),
@@ -71,6 +75,7 @@ def rank(
 def default_metric(keys: Sequence[MetricKey], primary: str | None) -> tuple[str | None, str]:
     """Return the metric that ranks when the URL names none, and why it is not MSE if it is not."""
     counts = {key.key: key.count for key in keys}
+    meanings = {key.key: key.meaning for key in keys}
     if primary is not None and primary in counts:
         return primary, ""
     if "MSE" in counts:
@@ -78,8 +83,8 @@ def default_metric(keys: Sequence[MetricKey], primary: str | None) -> tuple[str 
     best = min(
         counts,
         key=lambda key: (
-            _ROLES[convention(key).role],
-            convention(key).direction == "unknown",
+            _ROLES[meanings[key].role],
+            meanings[key].direction == "unknown",
             -counts[key],
             key,
         ),
@@ -103,10 +108,10 @@ def _resolve(view: View, keys: Sequence[MetricKey], default: str | None) -> tupl
     return default, fallback, ""
 
 
-def _direction_note(metric: str | None) -> str:
+def _direction_note(metric: str | None, meanings: Meanings) -> str:
     """Say why nothing has a rank: an unknown direction is a state, never a guess."""
     if metric is None or (
-        convention(metric).role in ("quality", "cost") and convention(metric).direction != "unknown"
+        meanings[metric].role in ("quality", "cost") and meanings[metric].direction != "unknown"
     ):
         return ""
     return f"Whether less or more {metric} is better is not known: rows are sorted by it, not ranked."
@@ -127,7 +132,8 @@ def _dataset_note(datasets: Sequence[str]) -> str:
 class _Contest:
     """Who competes with whom: the entries of one dataset that are not superseded."""
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[Entry], meanings: Meanings) -> None:
+        self.meanings = meanings
         self._by_dataset: dict[str, list[Entry]] = defaultdict(list)
         for entry in entries:
             if entry.superseded_by is None:
@@ -141,7 +147,7 @@ class _Contest:
         return self._podiums[key]
 
     def _rank_values(self, key: str) -> dict[str, list[float]]:
-        known = convention(key)
+        known = self.meanings[key]
         if known.direction == "unknown" or known.role in ("info", "hidden"):
             return {}
         return {
@@ -173,7 +179,7 @@ class _Contest:
     def ranks(self, key: str) -> dict[int, int]:
         """Return the rank of each entry that ranks, by `id(entry)`; ties share the better rank."""
         ranks = {}
-        reverse = convention(key).direction == "higher"
+        reverse = self.meanings[key].direction == "higher"
         for dataset in self.podiums(key):
             entries = [entry for entry in self._by_dataset[dataset] if _number(entry, key) is not None]
             entries.sort(key=lambda entry: _number(entry, key) or 0.0, reverse=reverse)
@@ -202,21 +208,23 @@ def _tied(a: float, b: float) -> bool:
 # --- ordering ---------------------------------------------------------------------------------
 
 
-def _descends(view: View, sort: str, best_is_high: bool) -> bool:
-    return view.order == "desc" or (view.order == "" and sort not in IDENTITY and best_is_high)
+def _descends(view: View, sort: str, meanings: Meanings) -> bool:
+    known = None if sort in IDENTITY else meanings.get(_metric_of(sort))
+    best_is_high = known is not None and known.direction == "higher"
+    return view.order == "desc" or (view.order == "" and best_is_high)
 
 
 def _metric_of(sort: str) -> str:
     return sort.removeprefix("metric:")
 
 
-def _settled(view: View, sort: str) -> View:
+def _settled(view: View, sort: str, meanings: Meanings) -> View:
     """Return the view with its defaults spelt out, for the renderings."""
-    descends = _descends(view, sort, convention(_metric_of(sort)).direction == "higher")
+    descends = _descends(view, sort, meanings)
     return replace(view, sort=sort, order="desc" if descends else "asc")
 
 
-def _ordered(entries: Sequence[Entry], sort: str, view: View) -> list[Entry]:
+def _ordered(entries: Sequence[Entry], sort: str, view: View, meanings: Meanings) -> list[Entry]:
     """Return the entries in the view's order: finite values, then what is only shown, then the rest.
 
     The three classes keep their order when the values turn round. What is superseded comes after all
@@ -224,13 +232,13 @@ def _ordered(entries: Sequence[Entry], sort: str, view: View) -> list[Entry]:
     """
     current = [entry for entry in entries if entry.superseded_by is None]
     replaced = [entry for entry in entries if entry.superseded_by is not None]
-    return _sorted(current, sort, view) + _sorted(replaced, sort, view)
+    descends = _descends(view, sort, meanings)
+    return _sorted(current, sort, descends=descends) + _sorted(replaced, sort, descends=descends)
 
 
-def _sorted(entries: Sequence[Entry], sort: str, view: View) -> list[Entry]:
+def _sorted(entries: Sequence[Entry], sort: str, *, descends: bool) -> list[Entry]:
     placed = sorted(entries, key=lambda entry: entry.first.order)
     metric = _metric_of(sort)
-    descends = _descends(view, sort, convention(metric).direction == "higher")
     if sort in IDENTITY:
         named = [entry for entry in placed if getattr(entry.first, sort) is not None]
         nameless = [entry for entry in placed if getattr(entry.first, sort) is None]
@@ -252,7 +260,7 @@ def _identity_key(entry: Entry, sort: str) -> tuple[str, ...]:
 
 def _style(key: str, entries: Sequence[Entry], contest: _Contest) -> tuple[str, Style]:
     numbers = _numbers(entries, key)
-    unit, scale = choose_unit(convention(key).unit, numbers)
+    unit, scale = choose_unit(contest.meanings[key].unit, numbers)
     stds = [m.std for entry in entries if (m := entry.measures.get(key)) is not None and m.std is not None]
     return unit, choose_style(numbers, stds, contest.pairs(key), scale)
 
@@ -264,13 +272,14 @@ def _columns(
     names = IDENTITY[:2] if view.group == "cell" else IDENTITY
     columns = [Column(name, name, name.capitalize(), "identity") for name in names]
     counts = Counter({key.key: key.count for key in keys})
+    meanings = {key.key: key.meaning for key in keys}
 
     def place(key: str) -> tuple[bool, int, int, int, str]:
-        known = convention(key)
+        known = meanings[key]
         return key != metric, _ROLES[known.role], _PLACES.get(key, len(_PLACES)), -counts[key], key
 
     for key in sorted(counts, key=place):
-        known, (unit, style) = convention(key), styles[key]
+        known, (unit, style) = meanings[key], styles[key]
         if known.role != "hidden":
             columns.append(
                 Column(

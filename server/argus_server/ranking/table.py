@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from argus_core.conventions import Direction, Role
+from argus_core.conventions import Convention, Direction, Role, convention
 from argus_server.ranking.view import View
 
 __all__ = ["Cell", "Column", "DoneJob", "MetricKey", "RankedTable", "Row"]
@@ -39,10 +39,19 @@ def _natural(seed: str | None) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class MetricKey:
-    """A metric name that some job of the project has reported, in `count` events."""
+    """A metric name that some job of the project has reported, in `count` events.
+
+    `declared` is what a job said of it last; it wins over the built-in convention.
+    """
 
     key: str
     count: int
+    declared: Convention | None = None
+
+    @property
+    def meaning(self) -> Convention:
+        """Unit, direction and role."""
+        return self.declared if self.declared is not None else convention(self.key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from argus_server.ranking.table import DoneJob, MetricKey
 from argus_server.ranking.values import flatten
 from argus_server.storage import schema
 from argus_server.storage.dialect import transaction
+from argus_server.storage.meanings import read_meaning
 from argus_server.storage.projections import visible_epochs
 
 __all__ = [
@@ -195,14 +196,16 @@ class Queries:
                 job.fast_dev_run,
             ).where(job.project_id == found["id"], job.status == "done")
             rows = connection.execute(query).all()
-            keys = connection.execute(select(key.key, key.count).where(key.project_id == found["id"])).all()
+            keys = connection.execute(
+                select(key.key, key.count, key.declared).where(key.project_id == found["id"])
+            ).all()
         jobs = [
             DoneJob(row[0], row[1], row[2], row[3], row[4], flatten(_decode(row[5]) or {}), row[6], row[7])
             for row in rows
         ]
-        return LeaderboardData(
-            project, found["primary_metric"], jobs, [MetricKey(*row) for row in sorted(keys)]
-        )
+        named = [MetricKey(row[0], row[1], read_meaning(row[2])) for row in keys]
+        named.sort(key=lambda item: item.key)
+        return LeaderboardData(project, found["primary_metric"], jobs, named)
 
     def jobs(self, project: str, wanted: JobFilter) -> JobList:
         """Return one page of the project's jobs, and how many pass the other filters in each status.

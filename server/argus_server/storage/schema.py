@@ -181,12 +181,14 @@ metric_key = Table(
     Column("max", Float),
     Column("first_seen_us", BigInteger, nullable=False),
     Column("last_seen_us", BigInteger, nullable=False),
+    Column("declared", Text),
     PrimaryKeyConstraint("project_id", "key_id"),
     UniqueConstraint("project_id", "key"),
 )
 """Every metric name that any `job_done` of the project carried: the columns of its leaderboard.
 
-`count` is the number of those events, `min` and `max` are over their finite values.
+`count` is the number of those events, `min` and `max` are over their finite values. `declared` is what
+the latest of them said of the name, as JSON: [clock, unit, direction, role].
 """
 
 job_metric = Table(

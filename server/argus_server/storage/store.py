@@ -18,6 +18,7 @@ from argus_server.storage import schema
 from argus_server.storage.clock import now_us
 from argus_server.storage.credentials import Credentials
 from argus_server.storage.dialect import describe, make_engines, upsert
+from argus_server.storage.meanings import declared_meanings, later_meaning
 from argus_server.storage.migrate import migrate
 from argus_server.storage.projections import BatchState, JobState, microseconds, names_job
 from argus_server.storage.queries import Queries
@@ -331,8 +332,9 @@ def _count_keys(
     for events in by_job.values():
         for event in events:
             if event.event_type == "job_done":
+                declared = declared_meanings(event)
                 for key, value in flatten(event.data.get("metrics") or {}).items():
-                    _count(seen, key, finite(value), microseconds(event.timestamp))
+                    _count(seen, key, finite(value), microseconds(event.timestamp), declared.get(key))
     table = schema.metric_key
     ids: dict[str, int] = {}
     old, new = [], []
@@ -348,13 +350,16 @@ def _count_keys(
     return ids
 
 
-def _count(seen: dict[str, dict[str, Any]], key: str, number: float | None, moment_us: int) -> None:
+def _count(
+    seen: dict[str, dict[str, Any]], key: str, number: float | None, moment_us: int, declared: str | None
+) -> None:
     one = {
         "count": 1,
         "min": number,
         "max": number,
         "first_seen_us": moment_us,
         "last_seen_us": moment_us,
+        "declared": declared,
     }
     seen[key] = _merge(seen[key], one) if key in seen else one
 
@@ -366,6 +371,7 @@ def _merge(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
         "max": max((x["max"] for x in (a, b) if x["max"] is not None), default=None),
         "first_seen_us": min(a["first_seen_us"], b["first_seen_us"]),
         "last_seen_us": max(a["last_seen_us"], b["last_seen_us"]),
+        "declared": later_meaning(a["declared"], b["declared"]),
     }
 
 

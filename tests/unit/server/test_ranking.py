@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from argus_core.conventions import Convention
 from argus_server.errors import BadView
 from argus_server.ranking.format import choose_style, choose_unit
 from argus_server.ranking.leader import leader
@@ -493,3 +494,24 @@ def test_the_rounding_of_equal_seeds_is_no_spread():
     cells = [row.cells["Latency_P50"] for row in ranked.rows]
     assert cells[1].std > 0
     assert [cell.display for cell in cells] == ["30.0", "70.0"]
+
+
+@pytest.mark.parametrize(("direction", "winner"), [("lower", "a"), ("higher", "b")])
+def test_a_declared_direction_ranks_a_name_that_no_convention_knows(direction, winner):
+    jobs = [done("a", "m", my_score=1.0), done("b", "n", my_score=2.0)]
+    keys = [MetricKey("my_score", 2, Convention("kWh", direction, "quality"))]
+
+    ranked = table(jobs, View(sort="my_score"), keys=keys)
+
+    assert names(ranked)[0] == winner
+    assert ranked.rows[0].cells["my_score"].mark == "best"
+    assert [row.rank for row in ranked.rows] == [1, 2]
+    assert (column(ranked, "my_score").unit, column(ranked, "my_score").direction) == ("kWh", direction)
+
+
+def test_a_declaration_wins_over_the_built_in_convention():
+    keys = [MetricKey("MSE", 2, Convention("", "higher", "quality"))]
+
+    ranked = table([done("a", "m", MSE=1.0), done("b", "n", MSE=2.0)], keys=keys)
+
+    assert names(ranked) == ["b", "a"]

@@ -23,6 +23,7 @@ def test_a_database_of_the_first_version_is_brought_to_this_one(tmp_path):
     store.add_events([start("j"), failed("j")])
     with store._writer.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE job DROP COLUMN outcome")
+        connection.exec_driver_sql("ALTER TABLE metric_key DROP COLUMN declared")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     store.close()
 
