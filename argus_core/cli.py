@@ -34,7 +34,10 @@ def schema() -> None:
 @click.option(
     "--any-host", is_flag=True, help="Also those of other hosts and containers; their jobs must have ended."
 )
-def sync(url: str | None, token: str | None, *, any_url: bool, any_host: bool) -> None:
+@click.option(
+    "--dry-run", is_flag=True, envvar="ARGUS_DRY_RUN", help="Print the events, send and delete nothing."
+)
+def sync(url: str | None, token: str | None, *, any_url: bool, any_host: bool, dry_run: bool) -> None:
     """Send what the journals of ended processes still hold."""
     from rich.progress import track
 
@@ -51,6 +54,11 @@ def sync(url: str | None, token: str | None, *, any_url: bool, any_host: bool) -
         raise click.UsageError(str(error)) from None
     directory = settings.journal_directory
     plan = syncing.plan(directory, url, any_url=any_url, any_host=any_host)
+    if dry_run:
+        for file in plan.files:
+            for event in file.pending():
+                click.echo(event.decode())
+        return
     sending = syncing.send(plan.files, transport, directory)
     done = list(track(sending, "Sending journals", total=len(plan.files), disable=not plan.files))
     problems = [f"{sent.name}: {sent.problem}" for sent in done if sent.problem]

@@ -8,7 +8,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from argus_core.errors import TransportError
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 EVENTS_PER_REQUEST = 500
 _FIRST_BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 60.0
+_SHORTEST_WAIT_S = 0.1
 _COLLECT_S = 0.05
 
 
@@ -76,7 +77,7 @@ class Delivery:
             thread = threading.Thread(target=self._run, name="argus-delivery", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # the interpreter is shutting down: `close` sends what it can
+            except RuntimeError:  # the interpreter is shutting down: the journal keeps it
                 return
             self._thread = thread
 
@@ -178,7 +179,8 @@ class Delivery:
         Once closing, a server that answers is asked again until the deadline, one that does not
         answer gets a last try.
         """
-        wait_s = _jittered(backoff_s) if error.retry_after_s is None else error.retry_after_s
+        asked_s = error.retry_after_s
+        wait_s = _jittered(backoff_s) if asked_s is None else max(asked_s, _SHORTEST_WAIT_S)
         if not self._closing.is_set():
             self._closing.wait(wait_s)
             return True
@@ -217,6 +219,13 @@ class Delivery:
             self.rejected += len(rejected)
             park_rejected(self._directory, lines, rejected)
 
+    def _live_events_first(self) -> bool:
+        """Send what this process has reported meanwhile; return whether there is time for older things."""
+        while not self._closing.is_set() and (chunk := self.journal.read(EVENTS_PER_REQUEST)):
+            if not self._deliver(chunk):
+                return False
+        return not self._closing.is_set()
+
     def _replay_dead(self) -> None:
         assert self._transport is not None
         for file in dead_journals(self._directory):
@@ -225,18 +234,25 @@ class Delivery:
             if self._url is None or file.url != same_url(self._url):
                 continue
             try:
-                count = replay(file, self._transport, directory=self._directory)
-            except (TransportError, OSError) as error:
+                count = replay(
+                    file, self._transport, directory=self._directory, go_on=self._live_events_first
+                )
+            except Exception as caught:  # noqa: BLE001 - an old journal must not stop the new one
+                error = _as_transport_error(caught)
                 logger.warning("argus: %s is kept for `argus sync`: %s", file.path.name, error)
-                if getattr(error, "retryable", False):
+                if error.retryable:
                     return
                 continue  # this journal is not for our token; another may be
             if count:
                 logger.warning("argus: sent %d events that an earlier process had left", count)
 
 
-def replay(file: JournalFile, transport: Transport, *, directory: Path) -> int:
+def replay(
+    file: JournalFile, transport: Transport, *, directory: Path, go_on: Callable[[], bool] = lambda: True
+) -> int:
     """Send what a dead process left in `file`, delete it, and return how many events that were.
+
+    `go_on` is asked before each request; when it says no, the file stays and remembers how far it got.
 
     Raises:
         TransportError: the server took not all of them; the file stays, and remembers how far it got.
@@ -244,6 +260,8 @@ def replay(file: JournalFile, transport: Transport, *, directory: Path) -> int:
     """
     count = 0
     while chunk := file.read(EVENTS_PER_REQUEST):
+        if not go_on():
+            return count
         rejected = send_all(transport, chunk.lines)
         if rejected:
             park_rejected(directory, chunk.lines, rejected)

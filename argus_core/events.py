@@ -439,14 +439,14 @@ def repair_data(event_type: str, data: dict[str, Any]) -> tuple[dict[str, Any], 
 
 # --- ids --------------------------------------------------------------------------------------
 
-_id_lock = threading.Lock()
+_id_lock = threading.RLock()  # a signal handler may report in the middle of a report
 _last_tick = 0
 
 
 def _renew_id_lock() -> None:
     """Give a forked child a lock of its own: another thread of its parent may have held ours."""
     global _id_lock
-    _id_lock = threading.Lock()
+    _id_lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -43,7 +43,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _reporter: Reporter | None = None
 _job: ContextVar[Job | None] = ContextVar("argus_job", default=None)
 
@@ -103,9 +103,10 @@ def job_start(job_id: str | None = None, **facts: Any) -> None:
         job_id: unique in the batch; default: a new one.
         **facts: those of `Reporter.job`: `model`, `dataset`, `seed`, `epochs_total`, `config`, `tags`, …
     """
-    if _reporter is None:
-        batch_start()
-    reporter = _reporter
+    with _lock:
+        if _reporter is None:
+            batch_start()
+        reporter = _reporter
     if reporter is not None:
         _job.set(reporter.job(job_id, **facts))
 

@@ -35,6 +35,7 @@ _READ_SIZE_BYTES = 4 << 20
 _COMPACT_SIZE_BYTES = 8 << 20
 _MEMORY_LINES = 10_000
 _STALE_S = 3600.0
+_FRESH = "written less than an hour ago, in another container or before this machine started"
 MAX_SIZE_BYTES = 256_000_000
 """A longer journal takes only what makes a row; at twice this size it takes nothing."""
 _NAME = re.compile(r"^(?P<host>.+)-(?P<pid>\d+)-(?P<start_ns>\d+)\.jsonl$")
@@ -133,13 +134,13 @@ class JournalFile:
 
     def count_pending(self) -> int:
         """Return how many events are not acknowledged, by reading the file."""
-        return sum(1 for _ in self._pending())
+        return sum(1 for _ in self.pending())
 
     def last_pending(self, count: int) -> list[bytes]:
         """Return the last `count` lines that are not acknowledged."""
-        return list(deque(self._pending(), maxlen=count))
+        return list(deque(self.pending(), maxlen=count))
 
-    def _pending(self) -> Iterator[bytes]:
+    def pending(self) -> Iterator[bytes]:
         """Yield the lines that are not acknowledged, and leave `offset` where it was."""
         offset = self.offset
         try:
@@ -171,7 +172,9 @@ class Journal:
         self._directory = directory
         about = {"argus_journal": 1, "url": url and same_url(url), "project": project}
         self._header = json.dumps({**about, **_whereabouts()}).encode()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._appending: int | None = None
+        self._nested: deque[tuple[bytes, bool]] = deque()
         self._fd: int | None = None
         self._file: JournalFile | None = None
         self._is_torn = False
@@ -207,15 +210,27 @@ class Journal:
             makes_row: whether a row of the leaderboard depends on it; a journal that has grown to its
                 bound leaves the others out, with one warning and a count.
         """
+        self._nested.append((line, makes_row))
+        if self._appending == threading.get_ident():
+            return  # a signal handler, in the middle of an append of this thread, which will take it along
         with self._lock:
-            if self._size_bytes >= self._max_size_bytes * (2 if makes_row else 1):
-                self._leave_out()
-                return
-            self._unsent += 1
+            self._appending = threading.get_ident()
             try:
-                self._write(line)
-            except OSError as error:
-                self._remember(line, error)
+                while self._nested:
+                    self._append(*self._nested.popleft())
+            finally:
+                self._appending = None
+
+    def _append(self, line: bytes, makes_row: bool) -> None:
+        """Keep one event. The lock is held, and no signal handler comes in between."""
+        if self._size_bytes >= self._max_size_bytes * (2 if makes_row else 1):
+            self._leave_out()
+            return
+        self._unsent += 1
+        try:
+            self._write(line)
+        except OSError as error:
+            self._remember(line, error)
 
     def _write(self, line: bytes) -> None:
         if self._fd is not None and os.fstat(self._fd).st_nlink == 0:
@@ -252,9 +267,14 @@ class Journal:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._directory / f"{_host()}-{os.getpid()}-{time.time_ns()}.jsonl"
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        header = self._header + b"\n"
+        if os.write(self._fd, header) != len(header):
+            os.close(self._fd)
+            self._fd = None
+            path.unlink()
+            raise OSError(28, "the disk is full")
         _open_here.add(path)
         self._file = JournalFile(path)
-        os.write(self._fd, self._header + b"\n")
 
     def _remember(self, line: bytes, error: OSError) -> None:
         if len(self._memory) == _MEMORY_LINES:
@@ -358,11 +378,10 @@ def _why_alive(file: JournalFile, name: re.Match[str]) -> str:
     if name["host"] != _host():
         return f"written on the host {name['host']}"
     header, here = file.header, _whereabouts()
-    if header.get("boot") != here["boot"] and header.get("boot") and here["boot"]:
-        return ""  # the machine has started anew since
-    if header.get("pid_namespace") != here["pid_namespace"]:
+    if any(header.get(key) != here[key] for key in here):
+        # Another container of this host name, or this machine before it started anew.
         age_s = time.time() - file.path.stat().st_mtime
-        return "" if age_s > _STALE_S else "written in another container less than an hour ago"
+        return "" if age_s > _STALE_S else _FRESH
     pid = int(name["pid"])
     if pid != os.getpid() and process_is_alive(pid, int(name["start_ns"]) / 1e9 + 1):
         return f"process {pid} still runs"

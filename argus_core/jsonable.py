@@ -53,13 +53,17 @@ class _Cleaner:
             return clean_text(value)
         if kind is int:
             return value if value.bit_length() <= _MAX_INTEGER_BITS else self._large(value, path)
-        self._left -= 1
-        if depth == 0 or self._left < 0 or id(value) in self._inside:
+        if depth == 0 or id(value) in self._inside:
             return self._drop(path)
         if isinstance(value, (Mapping, list, tuple, set, frozenset)):
             self._inside.add(id(value))
             try:
+                if len(value) > self._left:
+                    return self._drop(path)
+                self._left -= len(value)
                 return self._clean_container(value, path, depth - 1)
+            except Exception:  # noqa: BLE001 - a lazy mapping may raise anything when it is read
+                return self._drop(path)
             finally:
                 self._inside.discard(id(value))
         return self._clean_object(value, path, depth - 1)
@@ -77,9 +81,15 @@ class _Cleaner:
     def _clean_container(self, value: Any, path: str, depth: int) -> Any:
         if isinstance(value, Mapping):
             cleaned = {}
-            for key, item in value.items():
-                name = clean_text(key if type(key) is str else str(key))
-                child = self.clean(item, f"{path}.{name}" if path else name, depth)
+            for key in list(value):
+                name = _key_text(key)
+                place = f"{path}.{name}" if path else name
+                try:
+                    item = value[key]
+                except Exception:  # noqa: BLE001 - this key alone
+                    self.dropped.append(place)
+                    continue
+                child = self.clean(item, place, depth)
                 if child is not _ABSENT:
                     cleaned[name] = child
             return cleaned
@@ -96,6 +106,13 @@ class _Cleaner:
             if plain is not _ABSENT:
                 return self.clean(plain, path, depth)
         return self._drop(path or type(value).__name__)
+
+
+def _key_text(key: Any) -> str:
+    try:
+        return clean_text(key if type(key) is str else str(key))
+    except Exception:  # noqa: BLE001 - a foreign object may raise anything
+        return type(key).__name__
 
 
 def _as_number(value: Any) -> Any:

@@ -108,7 +108,7 @@ class Reporter:
         self._n_total = n_total
         self._experiment_type = experiment_type
         self._command = command
-        self._url = url or settings.url
+        self._url = str(url) if url else settings.url
         self._token = token or settings.token
         self._transport = transport
         self._dry_run = settings.dry_run if dry_run is None else dry_run
@@ -246,6 +246,8 @@ class Reporter:
                 sink.close(max(0.1, deadline - time.monotonic()))
 
     def _emit_end(self, error: BaseException | None, elapsed_s: float) -> None:
+        if not self.enabled:
+            return
         jobs = list(self._jobs.values())
         if error is not None:
             for job in jobs:
@@ -374,7 +376,7 @@ class Reporter:
         if transport is None and self._url:
             try:
                 transport = transport_for(self._url, self._token)
-            except SettingsError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the journal is written
                 logger.error("argus: %s; events are kept in the journal", error)  # noqa: TRY400
         journal = Journal(self._directory, url=self._url, project=self.project)
         return Delivery(journal, transport, directory=self._directory, url=self._url)
@@ -453,7 +455,7 @@ class Job:
         self.reporter._emit("job_start", self.job_id, self._with_plugins("argus_describe_job", known))
 
     def _with_plugins(self, hook: str, own: Mapping[str, Any]) -> Mapping[str, Any]:
-        if not plugins.implements(hook) or not self.reporter.enabled:
+        if not self.reporter.enabled or not plugins.implements(hook):
             return own
         return plugins.merge(hook, own, job=self)
 
@@ -497,6 +499,9 @@ class Job:
         """
         if not isinstance(metrics, Mapping):
             raise TypeError(f"job.done takes a mapping of metric names to values, got {metrics!r:.200}")
+        self.status = "done"
+        if not self.reporter.enabled:
+            return
         metrics = self._with_plugins("argus_collect_metrics", metrics)
         self.reporter._warn_unrankable(metrics)
         facts = {
@@ -505,7 +510,6 @@ class Job:
             "metric_conventions": _declared_conventions(metrics) or None,
         }
         self.reporter._emit("job_done", self.job_id, {"metrics": metrics, **facts, **extra})
-        self.status = "done"
 
     @never_raise
     def failed(
@@ -599,9 +603,16 @@ _all_reporters: weakref.WeakSet[Reporter] = weakref.WeakSet()
 
 @never_raise
 def _close_at_exit() -> None:
-    """Close the batches that nobody closed, as failed if an exception ended the process."""
-    for reporter in list(_open_reporters):
-        reporter.close(getattr(sys, "last_value", None))
+    """Close the batches that nobody closed, as failed if an exception ended the process.
+
+    All of them together take no longer than the longest of their bounds.
+    """
+    reporters = list(_open_reporters)
+    deadline = time.monotonic() + max((reporter.flush_timeout_s for reporter in reporters), default=0.0)
+    for reporter in reporters:
+        left_s = max(0.0, deadline - time.monotonic())
+        timeout_s = min(reporter.flush_timeout_s, left_s)
+        reporter.close(getattr(sys, "last_value", None), timeout_s=timeout_s)
 
 
 def _after_fork() -> None:

@@ -70,7 +70,7 @@ class Settings:
 
 def _directory(home: str) -> Path:
     try:
-        return Path(home).expanduser()
+        return Path(home).expanduser().absolute()
     except RuntimeError as error:
         raise SettingsError(f"ARGUS_HOME names no directory, got {home!r}: {error}") from None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from argus_core.errors import ArgusError
@@ -35,16 +34,17 @@ class SinkThread:
             if not callable(getattr(sink, method, None)):
                 raise ArgusError(f"a sink needs a method {method}, got {sink!r:.200}")
         self._sink = sink
-        self._queue: queue.Queue[Event | None] = queue.Queue(max_waiting)
+        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()  # signal handlers may put
+        self._max_waiting = max_waiting
         self.left_out = 0
         self._thread = threading.Thread(target=self._run, name="argus-sink", daemon=True)
         self._thread.start()
 
     def put(self, event: Event) -> None:
         """Queue an event; when the queue is full it is left out and counted. Any thread."""
-        try:
-            self._queue.put_nowait(event)
-        except queue.Full:
+        if self._queue.qsize() < self._max_waiting:
+            self._queue.put(event)
+        else:
             self.left_out += 1
             if self.left_out == 1:
                 logger.warning(
@@ -53,13 +53,10 @@ class SinkThread:
 
     def close(self, timeout_s: float) -> None:
         """Write what waits, within `timeout_s` seconds, and close the sink."""
-        deadline = time.monotonic() + timeout_s
-        try:
-            self._queue.put(None, timeout=max(0.001, timeout_s))
-        except queue.Full:
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
             self.left_out += self._queue.qsize()
-        else:
-            self._thread.join(max(0.0, deadline - time.monotonic()))
         if self.left_out:
             logger.warning("argus: %d events were left out of %r", self.left_out, self._sink)
 

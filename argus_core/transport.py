@@ -60,9 +60,9 @@ class HttpTransport:
 
     def __init__(self, url: str, token: str | None) -> None:
         """Remember where to send; nothing is opened and `requests` is not imported yet."""
-        if not url.startswith(("http://", "https://")):
+        if not isinstance(url, str) or not url.startswith(("http://", "https://")):
             raise SettingsError(f"the server's URL must begin with http:// or https://, got {url!r}")
-        if token is not None and not _TOKEN.fullmatch(token):
+        if token is not None and not (isinstance(token, str) and _TOKEN.fullmatch(token)):
             raise SettingsError(
                 "ARGUS_TOKEN is no token: it has characters that a header cannot carry; copy the whole line "
                 "that `argus token create` printed"
@@ -130,12 +130,20 @@ def transport_for(url: str, token: str | None) -> Transport:
 
 
 def _receipt(response: requests.Response, count: int) -> Receipt:
-    status = response.status_code
+    status, answer = response.status_code, _json(response)
+    if (status < 300 or status in (400, 422)) and not isinstance(answer, dict):
+        raise TransportError(
+            f"{response.url} answered {status}, but not as an Argus server does", retryable=False
+        )
+    if status == 422 and count > 1 and not isinstance(answer.get("results"), list):
+        raise TransportError(
+            f"{response.url} rejected {count} events in one word", retryable=False, status=413
+        )
     if status < 300:
-        return Receipt(_rejections(_json(response), count))
+        return Receipt(_rejections(answer, count))
     if status == 422:
         # No event of the request was valid: each is rejected for its own reason.
-        rejected = _rejections(_json(response), count)
+        rejected = _rejections(answer, count)
         reason = _reason(response)
         named = {item.index for item in rejected}
         rejected += [Rejection(i, reason) for i in range(count) if i not in named]

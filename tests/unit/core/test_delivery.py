@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -399,6 +400,92 @@ def test_a_journal_deleted_under_its_writer_is_begun_anew(server):
     reporter.close()
 
     assert server.types == ["batch_start", "job_start", "job_done", "batch_done"]
+
+
+@pytest.mark.parametrize("status", [200, 400, 422])
+def test_an_answer_that_no_argus_server_gives_loses_nothing(server, status, caplog):
+    server.answers = [(status, {}, "<html>hello</html>")] * 9
+
+    report(server.url)
+
+    assert "not as an Argus server does" in caplog.text
+    assert len(server.requests) == 1
+    (journal,) = journal_directory().glob("*.jsonl")
+    assert len(journal.read_text().splitlines()) == 1 + 7
+
+
+def test_a_rejection_in_one_word_is_taken_apart(server):
+    server.answers = [(422, {}, {"detail": "something is wrong"})]
+    with Reporter("x", url=server.url, token="t") as reporter:
+        job = reporter.job("j")
+        for epoch in range(20):
+            job.epoch(epoch, train_loss=0.1)
+
+    assert Counter(server.types)["job_epoch"] == 20
+    assert not (journal_directory() / "rejected.jsonl").exists()
+
+
+def test_sync_on_trial_prints_and_keeps_everything(server):
+    leave_a_journal(server.url)
+    before = [path.read_bytes() for path in journal_directory().iterdir()]
+    asked = len(server.requests)
+
+    result = CliRunner().invoke(cli, ["sync", "--url", server.url, "--token", "t", "--dry-run"])
+
+    assert result.exit_code == 0
+    assert [json.loads(line)["event_type"] for line in result.stdout.splitlines()][-1] == "job_start"
+    assert [path.read_bytes() for path in journal_directory().iterdir()] == before
+    assert len(server.requests) == asked
+
+
+def test_a_signal_handler_may_report_in_the_middle_of_a_report():
+    script = """
+        import signal
+        from argus_core import Reporter
+        reporter = Reporter("x")
+        job = reporter.job("j")
+        count = 0
+        def handler(*_):
+            global count
+            count += 1
+            job.log(str(count))
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        for epoch in range(20_000):
+            job.epoch(epoch, train_loss=0.1)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(count, reporter._delivery.journal.pending)
+        """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        timeout=60,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    count, pending = map(int, result.stdout.split())
+    (journal,) = journal_directory().glob("*.jsonl")
+    kinds = Counter(json.loads(line).get("event_type") for line in journal.read_text().splitlines())
+    assert count > 0
+    assert (kinds["log_line"], kinds["job_epoch"]) == (count, 20_000)
+    assert pending == count + 20_000 + 2
+
+
+def test_reporters_left_open_share_one_bound_at_the_end():
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    script = f"""
+        from argus_core import Reporter
+        for i in range(4):
+            Reporter("x", url="{url}", token="t", flush_timeout_s=2).job("j").done({{}})
+        """
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=60, check=True)
+    listener.close()
+
+    assert time.monotonic() - start < 6
+    assert len(list(journal_directory().glob("*.jsonl"))) == 4
 
 
 def test_a_full_disk_degrades_to_memory_with_one_warning(server, monkeypatch, caplog):

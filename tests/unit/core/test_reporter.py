@@ -450,6 +450,84 @@ def test_threads_that_report_first_at_once_share_one_delivery(transport):
     assert journals() == {}
 
 
+class Lazy(dict):
+    """A configuration that raises for a value nobody has set, as OmegaConf's does."""
+
+    def __getitem__(self, key):
+        if key == "missing":
+            raise RuntimeError("mandatory value")
+        return super().__getitem__(key)
+
+
+def test_one_awkward_value_costs_itself_alone(transport, caplog):
+    with Reporter("x", transport=transport) as reporter:
+        job = reporter.job("j", config=Lazy(lr=0.1, missing=None))
+        job.done({"MSE": 1.0, "curve": [0.1] * 200_000, "per_class": {Unprintable(): 1}})
+
+    assert transport.of_type("job_start")[0].data["config"] == {"lr": 0.1}
+    assert transport.of_type("job_done")[0].data["metrics"] == {"MSE": 1.0, "per_class": {"Unprintable": 1}}
+    assert "config.missing" in caplog.text
+    assert "metrics.curve" in caplog.text
+
+
+@pytest.mark.parametrize(("url", "token"), [("http://127.0.0.1:9", object()), (object(), "t")])
+def test_settings_of_another_type_cost_the_sending_not_the_journal(url, token, caplog):
+    with Reporter("x", url=url, token=token) as reporter:
+        reporter.job("j").done({})
+
+    (lines,) = journals().values()
+    assert types(lines)[1:] == ["batch_start", "job_start", "job_done", "batch_done"]
+    assert "events are kept in the journal" in caplog.text
+
+
+def test_a_relative_home_does_not_move_with_the_working_directory(tmp_path, monkeypatch, transport):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ARGUS_HOME", "home")
+    (tmp_path / "elsewhere").mkdir()
+
+    with Reporter("x", transport=transport) as reporter:
+        job = reporter.job("j")
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        job.done({})
+
+    assert transport.types == ["batch_start", "job_start", "job_done", "batch_done"]
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_disabled_reads_no_value(monkeypatch, caplog):
+    monkeypatch.setenv("ARGUS_DISABLE", "1")
+
+    class Tensor:
+        def item(self):
+            raise AssertionError("a GPU would have to be waited for")
+
+    with Reporter("x") as reporter:
+        reporter.job("j").epoch(0, train_loss=Tensor())
+        reporter.job("k").done({"MSE": Tensor()})
+
+    assert caplog.text == ""
+
+
+def test_a_header_that_a_full_disk_cuts_short_swallows_no_event():
+    result = run_script(
+        """
+        import resource, signal
+        from argus_core import Reporter
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        reporter = Reporter("x")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40, resource.RLIM_INFINITY))
+        job = reporter.job("j")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        job.done({"MSE": 1.0})
+        """
+    )
+
+    assert result.returncode == 0, result.stderr
+    (lines,) = journals().values()
+    assert types(lines) == [None, "job_done", "batch_done"]
+    assert "2 events were only in memory and are lost" in result.stderr
+
+
 def test_importing_touches_nothing():
     result = run_script(
         """
