@@ -174,7 +174,7 @@ class Journal:
         self._header = json.dumps({**about, **_whereabouts()}).encode()
         self._lock = threading.RLock()
         self._appending: int | None = None
-        self._nested: deque[tuple[bytes, bool]] = deque()
+        self._incoming: deque[tuple[bytes, bool]] = deque()
         self._fd: int | None = None
         self._file: JournalFile | None = None
         self._is_torn = False
@@ -210,16 +210,17 @@ class Journal:
             makes_row: whether a row of the leaderboard depends on it; a journal that has grown to its
                 bound leaves the others out, with one warning and a count.
         """
-        self._nested.append((line, makes_row))
+        self._incoming.append((line, makes_row))
         if self._appending == threading.get_ident():
             return  # a signal handler, in the middle of an append of this thread, which will take it along
         with self._lock:
-            self._appending = threading.get_ident()
-            try:
-                while self._nested:
-                    self._append(*self._nested.popleft())
-            finally:
-                self._appending = None
+            while self._incoming:  # asked again once a handler would no longer leave its line to us
+                self._appending = threading.get_ident()
+                try:
+                    while self._incoming:
+                        self._append(*self._incoming.popleft())
+                finally:
+                    self._appending = None
 
     def _append(self, line: bytes, makes_row: bool) -> None:
         """Keep one event. The lock is held, and no signal handler comes in between."""
@@ -266,15 +267,17 @@ class Journal:
     def _open(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._directory / f"{_host()}-{os.getpid()}-{time.time_ns()}.jsonl"
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         header = self._header + b"\n"
-        if os.write(self._fd, header) != len(header):
-            os.close(self._fd)
-            self._fd = None
+        try:
+            if os.write(fd, header) != len(header):
+                raise OSError(28, "the disk is full")
+        except OSError:
+            os.close(fd)
             path.unlink()
-            raise OSError(28, "the disk is full")
+            raise
         _open_here.add(path)
-        self._file = JournalFile(path)
+        self._fd, self._file = fd, JournalFile(path)
 
     def _remember(self, line: bytes, error: OSError) -> None:
         if len(self._memory) == _MEMORY_LINES:

@@ -336,6 +336,8 @@ class Reporter:
         repaired, wrong = repair_data(event_type, known)
         if dropped or wrong:
             self._warn_dropped(event_type, dropped + wrong)
+        if event_type == "job_done":
+            self._warn_unrankable(repaired.get("metrics", {}))
         return repaired
 
     def _own_source(self) -> Source:
@@ -391,10 +393,9 @@ class Reporter:
 
     def _warn_unrankable(self, metrics: Mapping[str, Any]) -> None:
         """Say, once a name, which metrics are no numbers: they are kept and shown, but never ranked."""
-        cleaned = jsonable(metrics)[0]
         odd = {
             name: value
-            for name, value in cleaned.items()
+            for name, value in metrics.items()
             if number_or_none(value) is None and not isinstance(value, dict) and name not in self._warned_keys
         }
         self._warned_keys.update(odd)
@@ -503,7 +504,6 @@ class Job:
         if not self.reporter.enabled:
             return
         metrics = self._with_plugins("argus_collect_metrics", metrics)
-        self.reporter._warn_unrankable(metrics)
         facts = {
             "elapsed_s": self.elapsed_s,
             "train_epochs": len(self._epochs) or None,

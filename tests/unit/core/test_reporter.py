@@ -508,17 +508,18 @@ def test_disabled_reads_no_value(monkeypatch, caplog):
     assert caplog.text == ""
 
 
-def test_a_header_that_a_full_disk_cuts_short_swallows_no_event():
+@pytest.mark.parametrize("size_bytes", [0, 40])
+def test_a_header_that_a_full_disk_cuts_short_swallows_no_event(size_bytes):
     result = run_script(
-        """
+        f"""
         import resource, signal
         from argus_core import Reporter
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         reporter = Reporter("x")
-        resource.setrlimit(resource.RLIMIT_FSIZE, (40, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, ({size_bytes}, resource.RLIM_INFINITY))
         job = reporter.job("j")
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        job.done({"MSE": 1.0})
+        job.done({{"MSE": 1.0}})
         """
     )
 
