@@ -463,11 +463,14 @@ def new_event_id() -> str:
     now_ns = time.time_ns()
     tick = (now_ns // 1_000_000) << 12 | (now_ns % 1_000_000) * 4096 // 1_000_000
     with _id_lock:
-        tick = _last_tick = max(tick, _last_tick + 1)
-    value = (tick >> 12) << 80 | 0x7 << 76 | (tick & 0xFFF) << 64
-    value |= 0b10 << 62 | int.from_bytes(os.urandom(8), "big") >> 2
-    digits = f"{value:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        if tick <= _last_tick:
+            tick = _last_tick + 1
+        _last_tick = tick
+    head = f"{tick >> 12:012x}"
+    random = os.urandom(8)
+    tail = random.hex()
+    variant = "89ab"[random[0] >> 6]  # of the first digit only the two random bits are kept
+    return f"{head[:8]}-{head[8:]}-7{tick & 0xFFF:03x}-{variant}{tail[1:4]}-{tail[4:]}"
 
 
 # --- schema -----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 __all__ = ["clean_text", "jsonable"]
@@ -25,9 +26,30 @@ def jsonable(value: Any) -> tuple[Any, list[str]]:
     keys become strings. What is nested deeper than 32 levels, contains itself, comes after the first
     100,000 values, or is of any other kind is left out and named, as `config.optimizer` for example.
     """
+    if type(value) is dict and _is_plain(plain := value.copy()):
+        return plain, []
     cleaner = _Cleaner()
     cleaned = cleaner.clean(value, "", _MAX_DEPTH)
     return (None if cleaned is _ABSENT else cleaned), cleaner.dropped
+
+
+def _is_plain(mapping: dict[Any, Any]) -> bool:
+    """Whether a mapping holds nothing to clean, as that of nearly every epoch: this is the fast way."""
+    for key, value in mapping.items():
+        if type(key) is not str or not key.isascii():
+            return False
+        kind = type(value)
+        if kind is float:
+            is_plain = isfinite(value)
+        elif kind is int:
+            is_plain = value.bit_length() <= _MAX_INTEGER_BITS
+        elif kind is str:
+            is_plain = value.isascii()
+        else:
+            is_plain = value is None or kind is bool
+        if not is_plain:
+            return False
+    return len(mapping) <= _MAX_VALUES
 
 
 def clean_text(text: str) -> str:
@@ -46,7 +68,7 @@ class _Cleaner:
     def clean(self, value: Any, path: str, depth: int) -> Any:
         kind = type(value)
         if kind is float:
-            return value if math.isfinite(value) else _non_finite(value)
+            return value if isfinite(value) else _non_finite(value)
         if kind is bool or value is None:
             return value
         if kind is str:

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -184,10 +185,17 @@ def _reason(response: requests.Response) -> str:
 
 
 def _retry_after_s(response: requests.Response) -> float | None:
+    """Return the seconds that the server asks for, which it may write as a date too (RFC 9110 §10.2.3)."""
+    from email.utils import parsedate_to_datetime  # loaded with requests
+
+    asked = response.headers.get("Retry-After", "")
     try:
-        wait_s = float(response.headers["Retry-After"])
-    except (KeyError, ValueError):
-        return None
+        wait_s = float(asked)
+    except ValueError:
+        try:
+            wait_s = parsedate_to_datetime(asked).timestamp() - time.time()
+        except (TypeError, ValueError, OverflowError):
+            return None
     return None if math.isnan(wait_s) else min(max(0.0, wait_s), _LONGEST_WAIT_S)
 
 

@@ -3,13 +3,17 @@
     python benchmarks/client.py
 
 Prints a table, and the row for RESULTS.md. Goals of the project: `emit()` of an 8-metric event p50
-≤ 20 µs and p95 ≤ 60 µs on the calling thread (yardstick: a bare `write()` of the same line); CPU of
-`import argus_core` ≤ 1.0 × `import requests`; start ≤ 100 ms and close ≤ 5 s with the server down;
-peak extra memory ≤ 20 MB. Machines are noisy: the two sides are interleaved, and medians compared.
+≤ 20 µs and p95 ≤ 60 µs on the calling thread; CPU of `import argus_core` ≤ 1.0 × `import requests`;
+start ≤ 100 ms and close ≤ 5 s with the server down; peak extra memory ≤ 20 MB.
+
+Machines are noisy: all sides are interleaved, and medians compared. `emit` stands beside a bare `write()`
+of the same line, and beside `json.dumps` plus one append, the floor of any journal in JSON: that took
+8.6 µs on the machine on which the goals were set, so 20 µs there are 2.3 × that floor on any other.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import statistics
@@ -30,8 +34,12 @@ def percentiles(samples_ns: list[int]) -> tuple[float, float]:
     return ordered[len(ordered) // 2] / 1e3, ordered[int(len(ordered) * 0.95)] / 1e3
 
 
-def emit_beside_a_bare_write(url: str | None) -> tuple[list[float], list[float]]:
-    """Time `job.epoch` and an append of the same line, in turns; return [p50, p95] of each in µs."""
+def emit_beside_its_yardsticks(url: str | None) -> tuple[list[float], list[float], list[float]]:
+    """Time `job.epoch`, an append of the same line, and `json.dumps` with an append, in turns.
+
+    Returns:
+        [p50, p95] of each in µs.
+    """
     from argus_core import Reporter
 
     home = Path(tempfile.mkdtemp())
@@ -41,18 +49,22 @@ def emit_beside_a_bare_write(url: str | None) -> tuple[list[float], list[float]]
     job.epoch(0, **METRICS)
     (journal,) = (home / "journal").glob("*.jsonl")
     line = journal.read_bytes().splitlines()[-1] + b"\n"
+    event = json.loads(line)
     fd = os.open(home / "bare", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    emits, writes = [], []
+    emits, writes, floors = [], [], []
     for epoch in range(1, EMITS):
         start = time.perf_counter_ns()
         job.epoch(epoch, **METRICS)
         middle = time.perf_counter_ns()
         os.write(fd, line)
-        writes.append(time.perf_counter_ns() - middle)
+        end = time.perf_counter_ns()
+        os.write(fd, json.dumps(event).encode() + b"\n")
+        floors.append(time.perf_counter_ns() - end)
+        writes.append(end - middle)
         emits.append(middle - start)
     os.close(fd)
     reporter.close(timeout_s=1)
-    return list(percentiles(emits)), list(percentiles(writes))
+    return list(percentiles(emits)), list(percentiles(writes)), list(percentiles(floors))
 
 
 def cpu_of_import(module: str) -> float:
@@ -108,15 +120,12 @@ def main() -> None:
     """Run everything and print it."""
     rows: list[tuple[str, str, str, str, bool]] = []
     for label, url in (("no server", None), ("server down", "http://127.0.0.1:9")):
-        runs = [emit_beside_a_bare_write(url) for _ in range(ROUNDS)]
-        p50, p95 = (statistics.median(run[0][i] for run in runs) for i in (0, 1))
-        bare50, bare95 = (statistics.median(run[1][i] for run in runs) for i in (0, 1))
-        rows.append(
-            (f"emit, {label}, p50", f"{p50:.1f} µs", f"{p50 / bare50:.1f} × bare write", "≤ 20 µs", p50 <= 20)
-        )
-        rows.append(
-            (f"emit, {label}, p95", f"{p95:.1f} µs", f"{p95 / bare95:.1f} × bare write", "≤ 60 µs", p95 <= 60)
-        )
+        runs = [emit_beside_its_yardsticks(url) for _ in range(ROUNDS)]
+        for i, percentile, goal_us in ((0, "p50", 20), (1, "p95", 60)):
+            emit, bare, floor = (statistics.median(run[side][i] for run in runs) for side in range(3))
+            beside = f"{emit / bare:.1f} × bare write, {emit / floor:.2f} × JSON and append"
+            name = f"emit, {label}, {percentile}"
+            rows.append((name, f"{emit:.1f} µs", beside, f"≤ {goal_us} µs", emit <= goal_us))
     pairs = [(cpu_of_import("argus_core"), cpu_of_import("requests")) for _ in range(ROUNDS * 3)]
     ratio = statistics.median(ours for ours, _ in pairs) / statistics.median(theirs for _, theirs in pairs)
     ours_ms = statistics.median(ours for ours, _ in pairs) * 1e3

@@ -311,6 +311,15 @@ def test_a_senseless_retry_after_stops_nothing(server, wait):
     assert server.types[-1:] == ["batch_done"] or wait in ("inf", "1e400")
 
 
+@pytest.mark.parametrize(("year", "delivered"), [(2015, True), (2999, False)])
+def test_a_retry_after_may_be_a_date(server, year, delivered):
+    server.answers = [(429, {"Retry-After": f"Wed, 21 Oct {year} 07:28:00 GMT"}, {})]
+
+    report(server.url)
+
+    assert (server.types[-1:] == ["batch_done"]) is delivered  # nobody waits for the year 2999 to end
+
+
 @pytest.mark.parametrize("token", ["em_live_…", "two words", "line\nbreak", ""])
 def test_a_token_that_no_header_can_carry_is_said_and_events_are_kept(server, token, caplog):
     with Reporter("x", url=server.url, token=token) as reporter:

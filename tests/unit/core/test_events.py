@@ -6,9 +6,12 @@ import math
 from datetime import datetime, timezone
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from argus_core.errors import InvalidEvent, MalformedBody
 from argus_core.events import (
@@ -272,6 +275,19 @@ def test_values_of_python_and_numpy_become_what_json_can_carry(value, expected):
     assert cleaned == expected
     assert type(cleaned) is type(expected)
     assert dropped == []
+
+
+awkward = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.just("\ud800"), st.lists(st.floats())
+)
+
+
+@given(st.dictionaries(st.one_of(st.text(), st.integers()), awkward))
+def test_a_plain_dict_is_cleaned_as_any_other_mapping(mapping):
+    cleaned = jsonable(mapping)
+
+    assert repr(cleaned) == repr(jsonable(MappingProxyType(mapping)))  # by repr: -0.0 is not 0.0, nor 1 True
+    assert cleaned[0] is not mapping
 
 
 def test_what_json_cannot_carry_is_left_out_and_named():
