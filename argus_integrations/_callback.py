@@ -28,6 +28,7 @@ class CommonCallback:
     """
 
     _argus_framework: ClassVar[str]
+    _argus_run_class: ClassVar[type[TrainingRun]] = TrainingRun
     _argus_run: TrainingRun
 
     def __init__(
@@ -94,7 +95,7 @@ class CommonCallback:
             flush_timeout_s=flush_timeout_s,
             enabled=enabled,
         )
-        self._argus_adopt(TrainingRun(options, self._argus_framework), options)
+        self._argus_adopt(self._argus_run_class(options, self._argus_framework), options)
 
     def _argus_adopt(self, run: TrainingRun, options: Options) -> None:
         """Stand as a new callback that drives `run`; a framework's module adds its own fields."""

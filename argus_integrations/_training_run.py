@@ -72,6 +72,7 @@ class JobFacts:
     dataset: str | None = None
     seed: int | None = None
     epochs_total: int | None = None
+    config: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -302,6 +303,10 @@ class TrainingRun:
         self._close_implicit_batch(None)
         self._flush_if_last_chance()
 
+    def add_to_result(self, **details: Any) -> None:
+        """Have `details`, which must be JSON, sent beside the metrics of the current job."""
+        self._extra.update(details)
+
     def _result_details(self) -> dict[str, Any]:
         details: dict[str, Any] = {"metrics_raw": self._result.raw, **self._extra}
         if self._result.dropped:
@@ -461,7 +466,7 @@ class TrainingRun:
             dataset=facts.dataset,
             seed=facts.seed,
             epochs_total=facts.epochs_total,
-            config=self._options.config,
+            config=facts.config,
             tags=self._options.tags,
             framework=self._framework,
             **facts.extra,
@@ -480,6 +485,7 @@ class TrainingRun:
             model=options.model if options.model is not None else facts.model,
             dataset=options.dataset if options.dataset is not None else facts.dataset,
             seed=options.seed if options.seed is not None else facts.seed,
+            config=_merged_config(facts.config, options.config),
         )
 
     def _own_reporter(self) -> Reporter:
@@ -618,6 +624,8 @@ _HOW_TO_TEST = {
     "lightning": "Call `trainer.test(...)` with the same callback.",
     "transformers": "Call `trainer.evaluate(...)` or `trainer.predict(...)` after training.",
     "keras": "`model.evaluate()` needs `callbacks=[cb]`.",
+    "accelerate": "Call `done({...})` of the `ArgusTracker` with the metrics of the test.",
+    "sklearn": "`evaluate` needs to reach its end.",
 }
 
 
@@ -629,6 +637,13 @@ def scalars(data: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in (plain or {}).items()
         if isinstance(value, (bool, int, float)) or value in ("NaN", "Infinity", "-Infinity")
     }
+
+
+def _merged_config(known: Mapping[str, Any] | None, given: Any) -> Any:
+    """Return the framework's configuration with the user's over it, or the only one there is."""
+    if known is None or given is None:
+        return known if given is None else given
+    return {**known, **given} if isinstance(given, Mapping) else given
 
 
 def _nothing() -> None:
