@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 __all__ = [
@@ -54,12 +55,16 @@ project = Table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("name", String(256), nullable=False, unique=True),
     Column("primary_metric", Text),
+    Column("is_public", Boolean, nullable=False, server_default=false()),
     Column("created_us", BigInteger, nullable=False),
     Column("last_seq", BigInteger, nullable=False, server_default="0"),
     Column("last_job_no", BigInteger, nullable=False, server_default="0"),
     Column("last_key_id", BigInteger, nullable=False, server_default="0"),
 )
-"""One row per project, and the counters from which its rows take their numbers."""
+"""One row per project, and the counters from which its rows take their numbers.
+
+Anybody may read a project that `is_public`, without a token.
+"""
 
 
 def _project_id() -> Column[int]:
@@ -213,6 +218,8 @@ token = Table(
     Column("project", String(256)),
     Column("name", Text),
     Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger),
+    Column("last_used_us", BigInteger),
     Column("revoked_us", BigInteger),
 )
 """Tokens by the SHA-256 of their text. `project` is a name, so that a token can precede its project."""
@@ -234,5 +241,6 @@ session = Table(
     Column("project", String(256)),
     Column("token_id", Integer, ForeignKey(token.c.id)),
     Column("expires_us", BigInteger, nullable=False),
+    Column("last_used_us", BigInteger, nullable=False, server_default="0"),
 )
 """Browsers that are signed in. A session ends with the token it came from."""
