@@ -162,12 +162,12 @@ class TrainingRun:
         """
         self.is_rank_zero = rank_zero
         if self.state == "training":
-            if self._first_epoch_of_training and self._is_same_model(model):
+            if self._first_epoch_of_training and self.is_job_of(model):
                 return  # the same callback, listed twice
             if failed_silently:
                 self._fail_silently()
         self.send_epoch()
-        continues = self.state in ("training", "trained") and self._is_same_model(model) and not new_job
+        continues = self.state in ("training", "trained") and self.is_job_of(model) and not new_job
         if not continues:
             self._begin_job(model, describe)
         self.state = "training"
@@ -255,7 +255,7 @@ class TrainingRun:
         if self.state == "training" and failed_silently:
             self._fail_silently()
         self.send_epoch()
-        is_another = self.state == "done" and not self._is_same_model(model) and not self._job_was_trained
+        is_another = self.state == "done" and not self.is_job_of(model) and not self._job_was_trained
         measured = self.footprint
         if self.state == "idle" and self._load_sidecar(describe):
             self._model_ref = _reference(model)
@@ -432,7 +432,8 @@ class TrainingRun:
     def _reports(self) -> bool:
         return self.is_rank_zero and self._options.enabled is not False
 
-    def _is_same_model(self, model: object) -> bool:
+    def is_job_of(self, model: object) -> bool:
+        """Whether the current job is the one of this model."""
         return model is not None and self._model_ref() is model
 
     def _begin_job(self, model: object, describe: Describe) -> None:

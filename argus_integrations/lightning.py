@@ -10,10 +10,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import re
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from argus_core.guard import never_raise
 from argus_integrations import _describe
@@ -42,28 +44,7 @@ def _callback_classes() -> list[type]:
     return _imported_callback_classes()
 
 
-_classes_by_bases: dict[tuple[type, ...], type] = {}
-
-
-class _UnderEveryLightning:
-    """Gives an instance the `Callback` of a Lightning that was imported later as one more base.
-
-    `lightning.pytorch.Callback` and `pytorch_lightning.Callback` are different classes, and a Trainer
-    takes a callback that stands alone, not in a list, only if it is an instance of its own.
-    """
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG004 - __init__'s
-        missing = tuple(base for base in _imported_callback_classes() if not issubclass(cls, base))
-        if not missing:
-            return super().__new__(cls)
-        bases = (cls, *missing)
-        if bases not in _classes_by_bases:
-            namespace = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "_argus_root": cls}
-            _classes_by_bases[bases] = type(cls.__name__, bases, namespace)
-        return super().__new__(_classes_by_bases[bases])
-
-
-class ArgusCallback(CommonCallback, _UnderEveryLightning, *_callback_classes()):  # type: ignore[misc]
+class _LightningCallback(CommonCallback, *_callback_classes()):  # type: ignore[misc]
     """Reports a training under Lightning. Stateless: nothing of it is in a checkpoint.
 
     `job_epoch` leaves one hook after its epoch, because a module's own `on_train_epoch_end` logs after
@@ -75,13 +56,10 @@ class ArgusCallback(CommonCallback, _UnderEveryLightning, *_callback_classes()):
     _argus_framework = "lightning"
 
     def _argus_adopt(self, run: TrainingRun, options: Options) -> None:
+        _adopt_later_lightnings()
         super()._argus_adopt(run, options)
         self._argus_seen: dict[str, Any] = {}
         self._argus_last_batch: Any = None
-
-    @classmethod
-    def _argus_class(cls) -> type[CommonCallback]:
-        return cls.__dict__.get("_argus_root", cls)  # type: ignore[no-any-return]
 
     # --- training -------------------------------------------------------------------------------
 
@@ -192,14 +170,51 @@ class ArgusCallback(CommonCallback, _UnderEveryLightning, *_callback_classes()):
 
     @never_raise
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        """Report the failure, with the epoch that was still waiting for its metrics.
-
-        They are read without computing any: the other ranks would not join a collective now.
-        """
+        """Report the failure, with the epoch that was still waiting for its metrics."""
         if self._argus_run.has_pending_epoch:
-            connector = getattr(trainer, "_logger_connector", None)
-            self._argus_add_to_epoch(dict(getattr(connector, "_callback_metrics", {})))
+            self._argus_complete_broken_epoch(trainer)
+        is_of_another_job = trainer.state.fn == "fit" and not self._argus_run.is_job_of(pl_module)
+        if self._argus_run.state == "trained" and is_of_another_job:
+            return  # a fit that never began
         self._argus_run.fail(exception)
+
+    def _argus_complete_broken_epoch(self, trainer: Any) -> None:
+        """Give the epoch its metrics. Computing them may take collectives, which no other rank joins now."""
+        connector = getattr(trainer, "_logger_connector", None)
+        known = dict(getattr(connector, "_callback_metrics", {}))
+        if trainer.world_size == 1:
+            with contextlib.suppress(Exception):  # perhaps it is the metrics that broke
+                known = dict(trainer.callback_metrics)
+        self._argus_add_to_epoch(known)
+
+
+_LightningCallback.__name__ = _LightningCallback.__qualname__ = "ArgusCallback"
+
+if TYPE_CHECKING:
+    ArgusCallback = _LightningCallback
+
+
+def __getattr__(name: str) -> Any:
+    """Return `ArgusCallback`, by now a callback of every Lightning that is imported.
+
+    `LightningCLI` imports the name, and takes only a subclass of its own Lightning's callback.
+    """
+    if name != "ArgusCallback":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    _adopt_later_lightnings()
+    return _LightningCallback
+
+
+def _adopt_later_lightnings() -> None:
+    """Give the class the `Callback` of each Lightning that was imported after it was made.
+
+    `lightning.pytorch.Callback` and `pytorch_lightning.Callback` are different classes. A Trainer takes a
+    callback that stands alone, not in a list, only if it is an instance of its own.
+    """
+    known = _LightningCallback.__bases__
+    later = tuple(base for base in _imported_callback_classes() if base not in known)
+    if later:
+        _LightningCallback.__bases__ = (*known, *later)
 
 
 # --- what a trainer knows -----------------------------------------------------------------------
@@ -271,13 +286,16 @@ def _batch_size(batch: Any, depth: int = 4) -> int:
     return int(getattr(batch, "num_graphs", 0) or 0)  # a PyTorch Geometric batch
 
 
+_FORK = re.compile(r"_(?:step|epoch)(?P<loader>(?:/dataloader_idx_\d+)?)$")
+
+
+_STEP = re.compile(r"_step(?:/dataloader_idx_\d+)?$")
+
+
 def _without_forks(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Drop `x_step` and `x_epoch` where Lightning logged `x` both ways; `x` is the epoch's value."""
-    return {
-        name: value
-        for name, value in metrics.items()
-        if not (name.endswith(("_step", "_epoch")) and name.rpartition("_")[0] in metrics)
-    }
+    forks = {name for name in metrics if _FORK.search(name) and _FORK.sub(r"\g<loader>", name) in metrics}
+    return {name: value for name, value in metrics.items() if name not in forks}
 
 
 _TRAIN_LOSS = ("train_loss", "training_loss", "loss")
@@ -286,7 +304,7 @@ _VAL_LOSS = ("val_loss", "valid_loss", "validation_loss")
 
 def _epoch_data(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Name the two losses as the wire does; every other metric keeps its own name."""
-    data = {name: value for name, value in _without_forks(metrics).items() if not name.endswith("_step")}
+    data = {name: value for name, value in _without_forks(metrics).items() if not _STEP.search(name)}
     for wire_name, wanted in (("train_loss", _TRAIN_LOSS), ("val_loss", _VAL_LOSS)):
         plain = {_plain(name): name for name in reversed(data)}
         found = next((plain[name] for name in wanted if name in plain), None)

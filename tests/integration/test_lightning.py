@@ -11,69 +11,13 @@ import numpy as np
 import pytest
 import pytorch_lightning
 import torch
+from integration.tiny_lightning import BATCH_SIZE, BATCHES, FIT_AND_TEST, loader, regressor, trainer
 from lightning.pytorch.callbacks import LearningRateFinder
 from lightning.pytorch.tuner import Tuner
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from argus_core.reporter import Reporter
 from argus_integrations.lightning import ArgusCallback
-
-BATCHES = 4
-BATCH_SIZE = 8
-
-
-def loader(batches=BATCHES):
-    x = torch.linspace(-1, 1, batches * BATCH_SIZE * 2).reshape(-1, 2)
-    return DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), BATCH_SIZE)
-
-
-def regressor(namespace=pl, **behaviour):
-    """Return a linear model under one of the two namespaces; `behaviour` replaces its hooks."""
-
-    class Regressor(namespace.LightningModule):
-        def __init__(self):
-            super().__init__()
-            self.layer = torch.nn.Linear(2, 1)
-
-        def loss(self, batch):
-            x, y = batch
-            return torch.nn.functional.mse_loss(self.layer(x), y)
-
-        def training_step(self, batch, batch_idx):
-            loss = self.loss(batch)
-            self.log("train_loss", loss, on_step=True, on_epoch=True)
-            return loss
-
-        def validation_step(self, batch, batch_idx):
-            self.log("val_loss", self.loss(batch))
-
-        def test_step(self, batch, batch_idx, dataloader_idx=0):
-            self.log("test_mse", self.loss(batch))
-
-        def predict_step(self, batch, batch_idx):
-            return self.layer(batch[0])
-
-        def configure_optimizers(self):
-            return torch.optim.SGD(self.parameters(), 0.1)
-
-    for name, function in behaviour.items():
-        setattr(Regressor, name, function)
-    return Regressor()
-
-
-def trainer(callbacks, namespace=pl, **options):
-    quiet = {
-        "accelerator": "cpu",
-        "devices": 1,
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
-    return namespace.Trainer(callbacks=callbacks, **{"max_epochs": 2, **quiet, **options})
-
-
-FIT_AND_TEST = ["batch_start", "job_start", "job_epoch 0", "job_epoch 1", "job_done", "batch_done"]
 
 
 @pytest.mark.parametrize("namespace", [pl, pytorch_lightning], ids=["lightning", "pytorch_lightning"])

@@ -263,3 +263,21 @@ def test_importing_the_package_imports_no_framework():
     )
 
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+
+LATER = """
+import sys
+from argus_integrations.lightning import ArgusCallback  # before any Lightning, as isort puts it
+import lightning.pytorch, pytorch_lightning
+
+assert sys.modules["argus_integrations.lightning"].ArgusCallback is ArgusCallback
+for namespace in (lightning.pytorch, pytorch_lightning):
+    namespace.Trainer(callbacks=ArgusCallback(), logger=False, accelerator="cpu", devices=1)
+    assert issubclass(ArgusCallback, namespace.Callback)
+"""
+
+
+def test_the_callback_may_be_imported_before_both_lightnings(run):
+    code, output = run.finish("-W", "ignore", "-c", LATER)
+
+    assert code == 0, output
