@@ -22,8 +22,16 @@ def test_a_database_of_the_first_version_is_brought_to_this_one(tmp_path):
     store = open_store(path)
     store.add_events([start("j"), failed("j")])
     with store._writer.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE job DROP COLUMN outcome")
-        connection.exec_driver_sql("ALTER TABLE metric_key DROP COLUMN declared")
+        for column in (
+            "job.outcome",
+            "metric_key.declared",
+            "project.is_public",
+            "token.expires_us",
+            "token.last_used_us",
+            "session.last_used_us",
+        ):
+            table, _, name = column.partition(".")
+            connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {name}")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     store.close()
 
