@@ -197,7 +197,7 @@ def _column(name: str, prefix: str | None, suffix: str, metric_names: MetricName
     if loader:
         name, suffix = name[: loader.start()], loader[1]
     stage = ""
-    if prefix and name.startswith(prefix + "_") and len(name) > len(prefix) + 1:
+    if prefix is not None and name.startswith(prefix + "_") and len(name) > len(prefix) + 1:
         stage, name = prefix.partition("_")[0].casefold(), name[len(prefix) + 1 :]
     elif match := _STAGE.match(name):
         stage, name = match["stage"].casefold(), name[match.end() :]

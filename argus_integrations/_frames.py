@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from types import FrameType
 
-__all__ = ["find_frame"]
+__all__ = ["find_frame", "frames_of"]
 
 
 def find_frame(function: str, package: str) -> FrameType | None:
@@ -23,3 +24,12 @@ def find_frame(function: str, package: str) -> FrameType | None:
                 return frame
         frame = frame.f_back
     return None
+
+
+def frames_of(function: str) -> Iterator[FrameType]:
+    """Go through the frames of all functions of that name on this thread's stack, the innermost first."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == function:
+            yield frame
+        frame = frame.f_back

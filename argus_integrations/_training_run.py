@@ -123,6 +123,7 @@ class TrainingRun:
         self._reporter: Reporter | None = self._options.batch
         self._job: Job | None = None
         self._jobs_begun = 0
+        self._is_trial = False
         self._batch_is_closed = False
         self._model_ref: Callable[[], Any] = _nothing
         self._job_was_trained = False
@@ -157,7 +158,8 @@ class TrainingRun:
             model: the object that trains; it decides whether the job continues.
             describe: asked when a job is announced.
             rank_zero: whether this process is global rank zero.
-            new_job: this training is a job of its own, whatever the model (a trial of a search).
+            new_job: this training is a job of its own, whatever the model (a trial of a search, whose
+                result does not end the batch: more trials may follow).
             failed_silently: the framework has no hook for exceptions: a training still open has failed.
         """
         self.is_rank_zero = rank_zero
@@ -170,6 +172,7 @@ class TrainingRun:
         continues = self.state in ("training", "trained") and self.is_job_of(model) and not new_job
         if not continues:
             self._begin_job(model, describe)
+        self._is_trial = new_job
         self.state = "training"
         self._job_was_trained = True
         self._first_epoch_of_training = True
@@ -300,7 +303,8 @@ class TrainingRun:
         self.footprint.model = None  # a callback keeps no model alive
         self._job.done({**columns, **self._result.metrics}, **self._result_details())
         self._save_sidecar()
-        self._close_implicit_batch(None)
+        if not self._is_trial:
+            self._close_implicit_batch(None)
         self._flush_if_last_chance()
 
     def add_to_result(self, **details: Any) -> None:
@@ -349,7 +353,8 @@ class TrainingRun:
         if not self._reports:
             return
         self._job.failed(error, reason=reason, status="interrupted" if interrupted else None)
-        self._close_implicit_batch(error if error is not None else StageDidNotEnd(reason or "unknown"))
+        if not self._is_trial:
+            self._close_implicit_batch(error if error is not None else StageDidNotEnd(reason or "unknown"))
 
     def _fail_silently(self) -> None:
         """Report a training that never ended, in a framework without a hook for exceptions."""

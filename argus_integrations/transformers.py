@@ -23,12 +23,14 @@ from argus_core.conventions import RUNTIME_NOISE
 from argus_core.guard import never_raise
 from argus_integrations import _describe
 from argus_integrations._callback import CommonCallback
-from argus_integrations._frames import find_frame
-from argus_integrations._training_run import JobFacts, Options, TrainingRun
+from argus_integrations._frames import find_frame, frames_of
+from argus_integrations._training_run import JobFacts, Options, TrainingRun, scalars
 
 __all__ = ["ArgusCallback", "register"]
 
 _MAX_EPOCHS = 2**31
+_NOT_METRICS = ("loss", "epoch", "learning_rate", "step", "self")
+_LESS_THAN_A_STEP = 1e-9  # in epochs; `state.epoch` is a quotient
 
 
 def register() -> None:
@@ -56,7 +58,8 @@ class ArgusCallback(CommonCallback, TrainerCallback):
         self._argus_logs = _EpochLogs(0)
         self._argus_logged: dict[str, Any] = {}
         self._argus_last_metrics: object = None
-        self._argus_steps = _StepCounter()
+        self._argus_steps = _StepCounter(1)
+        self._argus_stage = _Stage(1)
         self._argus_epoch_at_begin = 0.0
 
     # --- training -------------------------------------------------------------------------------
@@ -65,22 +68,20 @@ class ArgusCallback(CommonCallback, TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Announce the job, or continue it; each trial of a search is a job."""
         self._argus_logs = _EpochLogs(state.global_step)
-        self._argus_steps = _StepCounter()
+        self._argus_steps = _StepCounter(_times_listed(self))
         self._argus_epoch_at_begin = state.epoch or 0.0
         self._argus_run.training_began(
             model,
             lambda: _facts(args, state, model, kwargs.get("train_dataloader"), is_training=True),
             rank_zero=state.is_world_process_zero,
             new_job=bool(state.is_hyper_param_search),
-            failed_silently=True,
+            failed_silently=not args.auto_find_batch_size,  # which begins again with smaller batches
         )
         self._argus_run.footprint.world_size = args.world_size
 
     @never_raise
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Send the epoch before, with what was evaluated and logged since."""
-        self._argus_complete_epoch()
-        self._argus_steps.epoch_began(state.global_step)
         self._argus_logs = _EpochLogs(state.global_step)
         self._argus_run.epoch_began()
 
@@ -99,8 +100,8 @@ class ArgusCallback(CommonCallback, TrainerCallback):
     @never_raise
     def on_epoch_end(self, args: Any, state: Any, control: Any, optimizer: Any = None, **kwargs: Any) -> None:
         """Close the epoch; `state.epoch` counts from 0 and is fractional in the last, partial one."""
-        number = max(0, math.ceil(round(state.epoch or 0.0, 4)) - 1)
-        self._argus_run.epoch_ended(number, lr=_learning_rate(optimizer))
+        number = max(0, math.ceil((state.epoch or 0.0) - _LESS_THAN_A_STEP) - 1)
+        self._argus_run.epoch_ended(number, **{"lr": _learning_rate(optimizer), **self._argus_logs.data()})
 
     @never_raise
     def on_log(
@@ -109,8 +110,9 @@ class ArgusCallback(CommonCallback, TrainerCallback):
         """Collect what belongs to the epoch. The dict is the user's: it is copied."""
         if not logs:
             return
-        if self._argus_run.state == "training":
+        if self._argus_run.state == "training" and self._argus_is_training(state):
             self._argus_logs.add(logs, state.global_step)
+            self._argus_run.add_to_epoch(**self._argus_logs.data())
         else:
             self._argus_logged = dict(logs)  # TRL adds metrics here that `on_evaluate` never sees
 
@@ -119,33 +121,49 @@ class ArgusCallback(CommonCallback, TrainerCallback):
         self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **kwargs: Any
     ) -> None:
         """Send the last epoch and close the training."""
-        self._argus_complete_epoch()
         epochs = (state.epoch or 0.0) - self._argus_epoch_at_begin
         run = self._argus_run
         if run.state == "training":
+            in_full_batches = self._argus_steps.batches * (state.train_batch_size or args.train_batch_size)
             run.footprint.trained_samples(
-                _samples_of_this_process(args, train_dataloader, epochs, self._argus_steps.batches)
+                _samples_of_this_process(args, train_dataloader, epochs, in_full_batches)
             )
         self._argus_logged = {}
         run.training_ended()
 
-    def _argus_complete_epoch(self) -> None:
-        self._argus_run.add_to_epoch(**self._argus_logs.data())
+    def _argus_is_training(self, state: Any) -> bool:
+        """Whether the Trainer that calls is inside its `train()`: then an evaluation is a validation.
+
+        No flag says so: one set at train begin stays set after an exception. The training of another
+        Trainer may be on the stack too, whose callback evaluates this one; each has a state of its own.
+        """
+        if self._argus_run.state == "training":
+            return find_frame("_inner_training_loop", "") is not None
+        trainers = (frame.f_locals.get("self") for frame in frames_of("_inner_training_loop"))
+        return any(getattr(trainer, "state", None) is state for trainer in trainers)
 
     # --- validation and test ----------------------------------------------------------------------
 
     @never_raise
     def on_prediction_step(
-        self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
+        self,
+        args: Any,
+        state: Any,
+        control: Any,
+        model: Any = None,
+        eval_dataloader: Any = None,
+        **kwargs: Any,
     ) -> None:
         """Note the end of an evaluation batch outside training; there is no hook at its begin."""
         run = self._argus_run
-        if run.state == "training" or not self._argus_steps.prediction_ended():
+        if run.state == "training" and self._argus_is_training(state):
             return
-        if not run.footprint.is_testing:
+        if not run.footprint.is_testing or not self._argus_stage.goes_on(eval_dataloader):
+            self._argus_stage = _Stage(_times_listed(self), eval_dataloader)
             run.footprint.model = model
             run.footprint.test_began()
-        run.footprint.batch_marked()
+        if self._argus_stage.batch_ended():
+            run.footprint.batch_marked()
 
     @never_raise
     def on_evaluate(
@@ -160,10 +178,12 @@ class ArgusCallback(CommonCallback, TrainerCallback):
     ) -> None:
         """Send the row of the leaderboard, unless training is on the stack: then this is a validation."""
         metrics = metrics or {}
-        if find_frame("_inner_training_loop", "") is not None:
+        if self._argus_is_training(state):
+            footprint = self._argus_run.footprint
+            footprint.discard_test()
             seconds = metrics.get(f"{_prefix(metrics)}_runtime")
             if isinstance(seconds, (int, float)) and metrics is not self._argus_last_metrics:
-                self._argus_run.footprint.validation_took(seconds)
+                footprint.validation_took(seconds)
             self._argus_last_metrics = metrics
             return
         self._argus_stage_ended("evaluate", args, state, metrics, model, eval_dataloader)
@@ -176,11 +196,14 @@ class ArgusCallback(CommonCallback, TrainerCallback):
         control: Any,
         metrics: Mapping[str, Any] | None = None,
         model: Any = None,
+        eval_dataloader: Any = None,
         **kwargs: Any,
     ) -> None:
         """Send the row of the leaderboard, unless training is on the stack."""
-        if find_frame("_inner_training_loop", "") is None:
-            self._argus_stage_ended("predict", args, state, metrics or {}, model, None)
+        if self._argus_is_training(state):
+            self._argus_run.footprint.discard_test()
+        else:
+            self._argus_stage_ended("predict", args, state, metrics or {}, model, eval_dataloader)
 
     def _argus_stage_ended(
         self, stage: str, args: Any, state: Any, metrics: Mapping[str, Any], model: Any, dataloader: Any
@@ -209,7 +232,7 @@ class ArgusCallback(CommonCallback, TrainerCallback):
             prefix=prefix,
             suffix=_dataset_suffix(prefix),
             total_s=seconds,
-            samples=_samples(metrics, prefix),
+            samples=_samples(metrics, prefix, dataloader),
         )
 
 
@@ -228,14 +251,14 @@ class _EpochLogs:
         if "train_runtime" in logs or logs is self._last:
             return
         self._last = logs
-        loss = logs.get("loss")
-        if isinstance(loss, (int, float)):
+        numbers = scalars(logs)
+        if "loss" in numbers:
             steps = max(1, step - self._step)
-            self._loss_sum += loss * steps
+            self._loss_sum += float(numbers["loss"]) * steps
             self._loss_steps += steps
             self._step = step
-        for name, value in logs.items():
-            if name not in ("loss", "epoch", "learning_rate", "step") and not name.endswith(RUNTIME_NOISE):
+        for name, value in numbers.items():
+            if name not in _NOT_METRICS and not name.endswith(RUNTIME_NOISE):
                 self._data["val_loss" if name == "eval_loss" else name] = value
 
     def data(self) -> dict[str, Any]:
@@ -245,24 +268,17 @@ class _EpochLogs:
 
 
 class _StepCounter:
-    """Counts batches once even if the callback is listed twice, where hooks have no batch number."""
+    """Counts batches once even if the callback is listed more than once: hooks have no batch number."""
 
-    def __init__(self) -> None:
+    def __init__(self, listed: int) -> None:
         self.batches = 0
-        self._listed = 0
-        self._epoch_at = -1
+        self._listed = listed
         self._ended = -1
         self._substeps = 0
-        self._predictions = 0
-
-    def epoch_began(self, global_step: int) -> None:
-        """Learn from calls without a step between them how often the callback is listed."""
-        self._listed = self._listed + 1 if global_step == self._epoch_at else 1
-        self._epoch_at = global_step
 
     def substep_ended(self) -> bool:
         self._substeps += 1
-        is_new = self._substeps % max(1, self._listed) == 0
+        is_new = self._substeps % self._listed == 0
         self.batches += is_new
         return is_new
 
@@ -272,9 +288,29 @@ class _StepCounter:
         self.batches += is_new
         return is_new
 
-    def prediction_ended(self) -> bool:
-        self._predictions += 1
-        return self._predictions % max(1, self._listed) == 0
+
+class _Stage:
+    """One pass over an evaluation's batches, which no hook opens: another loader is another pass."""
+
+    def __init__(self, listed: int, dataloader: object = None) -> None:
+        self._listed = listed
+        self._loader = id(dataloader)
+        self._ends = 0
+
+    def goes_on(self, dataloader: object) -> bool:
+        return id(dataloader) == self._loader
+
+    def batch_ended(self) -> bool:
+        self._ends += 1
+        return self._ends % self._listed == 0
+
+
+def _times_listed(callback: TrainerCallback) -> int:
+    """Return how often the Trainer that calls has this callback in its list, 1 if it does not say."""
+    frame = find_frame("call_event", "transformers")
+    handler = frame.f_locals.get("self") if frame is not None else None
+    callbacks = getattr(handler, "callbacks", ())
+    return max(1, sum(listed is callback for listed in callbacks))
 
 
 # --- what the Trainer knows ---------------------------------------------------------------------
@@ -309,20 +345,30 @@ def _learning_rate(optimizer: Any) -> float | None:
     return float(groups[0]["lr"]) if groups else None
 
 
-def _samples_of_this_process(args: Any, dataloader: Any, epochs: float, batches: int) -> float:
+def _samples_of_this_process(args: Any, dataloader: Any, epochs: float, in_full_batches: int) -> float:
     """Return how many samples this process trained on, from the epochs done or else from full batches."""
     try:
         return float(len(dataloader.dataset) * epochs / args.world_size)
     except (AttributeError, TypeError):  # an iterable data set
-        return float(batches * args.per_device_train_batch_size)
+        return float(in_full_batches)
 
 
 def _prefix(metrics: Mapping[str, Any]) -> str:
-    """Return the `metric_key_prefix`, which `<prefix>_runtime` always gives away."""
-    return next((name[: -len("_runtime")] for name in metrics if name.endswith("_runtime")), "eval")
+    """Return the `metric_key_prefix`, which `<prefix>_runtime` gives away.
+
+    A metric of the user's may end so too; the Trainer's own has a rate beside it, or else comes last.
+    """
+    prefixes = [name[: -len("_runtime")] for name in metrics if name.endswith("_runtime")]
+    timed = [prefix for prefix in prefixes if f"{prefix}_samples_per_second" in metrics]
+    return (timed or prefixes or ["eval"])[-1]
 
 
-def _samples(metrics: Mapping[str, Any], prefix: str) -> float | None:
+def _samples(metrics: Mapping[str, Any], prefix: str, dataloader: Any) -> float | None:
+    """Return how many samples all processes evaluated."""
+    try:
+        return len(dataloader.dataset)
+    except (AttributeError, TypeError):  # an iterable data set
+        pass
     seconds, rate = metrics.get(f"{prefix}_runtime"), metrics.get(f"{prefix}_samples_per_second")
     if not isinstance(seconds, (int, float)) or not isinstance(rate, (int, float)):
         return None
@@ -334,10 +380,8 @@ def _dataset_suffix(prefix: str) -> str:
 
     The prefix `eval_a` alone does not say so: a user may have chosen it.
     """
-    frame = find_frame("evaluate", "")
-    while frame is not None:
-        name = frame.f_locals.get("eval_dataset_name") if frame.f_code.co_name == "evaluate" else None
-        if isinstance(name, str) and prefix.endswith(f"_{name}"):
-            return name
-        frame = frame.f_back
+    for frame in frames_of("evaluate"):
+        name = frame.f_locals.get("eval_dataset_name")
+        if name is not None and prefix.endswith(f"_{name}"):
+            return str(name)
     return ""
