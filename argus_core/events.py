@@ -14,10 +14,13 @@ import json
 import math
 import os
 import re
+import reprlib
 import threading
 import time
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -34,11 +37,13 @@ __all__ = [
     "Source",
     "decode_event",
     "decode_events",
+    "decode_items",
     "encode_event",
     "json_schema",
     "new_event_id",
     "number_or_none",
     "repair_data",
+    "split_events",
 ]
 
 SCHEMA_VERSION: Final = "1.1"
@@ -207,7 +212,7 @@ class _Batch(msgspec.Struct):
 _batch_decoder = msgspec.json.Decoder(_Batch)
 
 
-def decode_event(raw: bytes | msgspec.Raw | Mapping[str, Any]) -> Event:
+def decode_event(raw: bytes | msgspec.Raw | memoryview | Mapping[str, Any]) -> Event:
     """Return the event that `raw` spells, checked against the schema.
 
     An integer `job_id` becomes a string; bare NaN and Infinity tokens become their strings.
@@ -234,21 +239,67 @@ def decode_events(body: bytes) -> list[Event | InvalidEvent]:
     Raises:
         MalformedBody: the body is of another shape, or does not say where its items end.
     """
-    items: list[Any]
-    try:
-        is_bare = body.lstrip()[:1] == b"["
-        items = list(_raw_list_decoder.decode(body) if is_bare else _batch_decoder.decode(body).events)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        items = _split_items(body)
+    return decode_items(split_events(body))
+
+
+def decode_items(items: Iterable[Item]) -> list[Event | InvalidEvent]:
+    """Return the events that these items of a body spell, with an error in the place of each bad one."""
     return [_decode_or_error(item) for item in items]
 
 
-_STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]', re.DOTALL)
+Item = msgspec.Raw | bytes | memoryview
+"""One item of a batch body, not yet looked at."""
+
+_FAST_BYTES = 1024 * 1024
+_MOST_ITEMS = 600_000
+_MOST_OPENINGS = 2_500_000
+_MOST_TOKENS_BEFORE = 500_000
+"""Of items, objects and arrays in a body, and tokens before its events: 64 MiB of real events have fewer."""
+
+
+def split_events(body: bytes | bytearray) -> Sequence[Item]:
+    """Return the items of a batch body, none of them decoded.
+
+    Whatever it holds, a large body costs little more than itself: its items are views, made when they
+    are asked for, and what holds more pieces than events can have is not looked through to its end.
+
+    Raises:
+        MalformedBody: the body is of another shape, or does not say where its items end.
+    """
+    if len(body) <= _FAST_BYTES:
+        try:
+            is_bare = _first_byte(body) == b"["
+            return _raw_list_decoder.decode(body) if is_bare else _batch_decoder.decode(body).events
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            pass
+    return _Views(body, _find_items(body))
+
+
+class _Views(Sequence[Item]):
+    """Pieces of a body by where they start and end, made one by one."""
+
+    def __init__(self, body: bytes | bytearray, bounds: array[int]) -> None:
+        self._body, self._bounds = memoryview(body), bounds
+
+    def __len__(self) -> int:
+        return len(self._bounds) // 2
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._body[self._bounds[2 * index] : self._bounds[2 * index + 1]]
+
+
+# Where escapes are blanked, a string is its quotes and what is between them. An unfinished one ends with
+# the body: a pattern that could fail there would be tried again from every quote before it.
+_STRING = rb'"[^"]*(?:"|\Z)'
+_STRUCTURE = re.compile(_STRING + rb"|[\[\]{},]")
+_BETWEEN_ITEMS = re.compile(rb'[^",\[\]{}]*(?:%s[^",\[\]{}]*){0,64}' % _STRING)
+_INSIDE_ITEM = re.compile(rb'[^"\[\]{}]*(?:%s[^"\[\]{}]*){0,64}' % _STRING)
+_FIRST_BYTE = re.compile(rb"\s*(\S?)")
 _AFTER_ARRAY = re.compile(rb"\s*(,.*)?\}\s*", re.DOTALL)
 
 
-def _split_items(body: bytes) -> list[Any]:
-    """Return the pieces of the body's array, cut at its commas, none of them decoded.
+def _find_items(body: bytes | bytearray) -> array[int]:
+    """Return where the items of the body's array start and end, in turns.
 
     Linear in the body and not recursive, so that neither depth nor a bare NaN nor a broken item
     concerns its neighbours.
@@ -256,34 +307,65 @@ def _split_items(body: bytes) -> list[Any]:
     Raises:
         MalformedBody: there is no such array, or it does not end.
     """
-    is_bare = body.lstrip()[:1] == b"["
-    depth, home, start, key = 0, 1 if is_bare else 2, 0, b""
-    items: list[Any] = []
-    for match in _STRUCTURE.finditer(body):
+    if body.count(b"{") + body.count(b"[") > _MOST_OPENINGS:
+        raise MalformedBody(f"more than {_MOST_OPENINGS} objects and arrays; send fewer events at once")
+    if b"\\" in body:
+        body = body.replace(rb"\\", b"__").replace(rb"\"", b"__")  # of the same length
+    is_bare = _first_byte(body) == b"["
+    place = start = body.index(b"[") + 1 if is_bare else _array_start(body)
+    bounds = array("Q")
+    depth = 0
+    while (place := (_INSIDE_ITEM if depth else _BETWEEN_ITEMS).match(body, place).end()) < len(body):  # type: ignore[union-attr]
+        token = body[place]
+        if token in b"[{":
+            depth += 1
+        elif token in b"]}":
+            depth -= 1
+        if depth < 0 or (depth == 0 and token == ord(b",")):
+            bounds.extend((start, place))
+            start = place + 1
+        if depth < 0:
+            break
+        if len(bounds) > 2 * _MOST_ITEMS:
+            raise MalformedBody(f"more than {_MOST_ITEMS} items; send fewer at once")
+        place += token != ord(b'"')  # many strings are taken in several steps
+    if depth >= 0 or body[place] != ord(b"]"):
+        raise _misshapen(body)
+    _check_rest(bytes(body[place + 1 :]), is_bare=is_bare)
+    return array("Q") if len(bounds) == 2 and not body[bounds[0] : bounds[1]].strip() else bounds
+
+
+def _first_byte(body: bytes | bytearray) -> bytes:
+    return _FIRST_BYTE.match(body)[1]  # type: ignore[index]
+
+
+def _array_start(body: bytes | bytearray) -> int:
+    """Return the place after the bracket that opens the array `events` of an object."""
+    depth, key = 0, b""
+    tokens = _STRUCTURE.finditer(body) if _first_byte(body) == b"{" else iter(())
+    for match in islice(tokens, _MOST_TOKENS_BEFORE):
         token = match[0]
+        if token == b"[" and depth == 1 and key == b'"events"':
+            return match.end()
         if token in (b"[", b"{"):
             depth += 1
-            opens = depth == home and token == b"[" and not start
-            if opens and (is_bare or key == b'"events"'):
-                start = match.end()
         elif token in (b"]", b"}"):
-            if depth == home and start and token == b"]":
-                return _finish(body, [*items, body[start : match.start()]], match.end(), is_bare)
             depth -= 1
-        elif token == b",":
-            if depth == home and start:
-                items.append(body[start : match.start()])
-                start = match.end()
-        elif depth == 1:
+        elif token != b"," and depth == 1:
             key = token
-    raise MalformedBody('expected {"events": [...]} or an array of events, got ' + _describe(_parse(body)))
+    raise _misshapen(body)
 
 
-def _finish(body: bytes, items: list[Any], end: int, is_bare: bool) -> list[Any]:
-    rest = body[end:]
+def _misshapen(body: bytes | bytearray) -> MalformedBody:
+    expected = 'expected {"events": [...]} or an array of events'
+    if len(body) > _FAST_BYTES:
+        return MalformedBody(f"{expected} that says where it ends")
+    return MalformedBody(f"{expected}, got {_describe(_parse(bytes(body)))}")
+
+
+def _check_rest(rest: bytes, *, is_bare: bool) -> None:
     if rest.strip() if is_bare else not _AFTER_ARRAY.fullmatch(rest):
-        raise MalformedBody(f"not JSON: {_shorten(rest[:80])} follows the events")
-    return [] if len(items) == 1 and not items[0].strip() else items
+        raise MalformedBody(f"not JSON: {_excerpt(rest[:80])} follows the events")
 
 
 def _decode_or_error(item: Any) -> Event | InvalidEvent:
@@ -319,7 +401,7 @@ def _convert(item: Any) -> Event:
         item = {**item, "source": {**jsonable(source)[0], "project": source.get("project")}}
     for field, text in (*item.items(), ("source.project", _at(item, "source.project"))):
         if isinstance(text, str) and clean_text(text) != text:
-            raise InvalidEvent(field, f"text that is not Unicode: {text!r}", event_id=_id(item))
+            raise InvalidEvent(field, f"text that is not Unicode: {_excerpt(text)}", event_id=_id(item))
     try:
         return msgspec.convert(item, Event)
     except msgspec.ValidationError as error:
@@ -349,7 +431,7 @@ def _invalid(
     elif "missing required field" in message:
         field = f"{field}.{message.rsplit('`', 2)[-2]}"
     value = _at(item if root is None else {prefix: root}, field)
-    shown = "" if value is _ABSENT else f" (value: {_shorten(value)})"
+    shown = "" if value is _ABSENT else f" (value: {_excerpt(value)})"
     return InvalidEvent(field, message + shown, event_id=_id(item))
 
 
@@ -377,6 +459,23 @@ def _describe(value: Any) -> str:
 def _shorten(value: Any, length: int = 80) -> str:
     text = repr(value)
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+class _Excerpt(reprlib.Repr):
+    """Writes the beginning of any value, however long or deep it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 200
+        self.maxlevel = 4
+
+    def repr_dict(self, x: dict[Any, Any], level: int) -> str:
+        return super().repr_dict(dict(islice(x.items(), self.maxdict + 1)), level)
+
+
+def _excerpt(value: Any) -> str:
+    text = _Excerpt().repr(value)
+    return text if len(text) <= 80 else text[:79] + "…"
 
 
 # --- encoding ---------------------------------------------------------------------------------
