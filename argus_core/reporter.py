@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from types import TracebackType
 from typing import Any, Literal
@@ -30,6 +30,7 @@ import msgspec
 from argus_core import plugins
 from argus_core.conventions import CONVENTIONS
 from argus_core.delivery import Delivery
+from argus_core.distributed import rank_from_environment
 from argus_core.errors import SettingsError
 from argus_core.events import Event, Source, encode_event, new_event_id, number_or_none, repair_data
 from argus_core.guard import never_raise, swallowed
@@ -121,6 +122,7 @@ class Reporter:
         self._started_s: float | None = None
         self._is_closed = False
         self._warned_keys: set[str] = set()
+        self._before_close: list[Callable[[BaseException | None], object]] = []
         _all_reporters.add(self)
 
     def __repr__(self) -> str:
@@ -224,10 +226,27 @@ class Reporter:
             is_first = not self._is_closed
             self._is_closed = True
         try:
-            if is_first and os.getpid() == self.owner_pid and self._started_s is not None:
-                self._emit_end(error, time.monotonic() - self._started_s)
+            if is_first and os.getpid() == self.owner_pid:
+                self._call_before_close(error)
+                if self._started_s is not None:
+                    self._emit_end(error, time.monotonic() - self._started_s)
         finally:
             self._close_delivery(timeout_s)
+
+    def before_close(self, function: Callable[[BaseException | None], object]) -> None:
+        """Have `function` called when the batch is about to end, in the process that ends it; it may report.
+
+        Called once, in the thread that closes, with what `close` was given; what it raises is logged.
+        """
+        self._before_close.append(function)
+
+    def _call_before_close(self, error: BaseException | None) -> None:
+        functions, self._before_close = self._before_close, []
+        for function in functions:
+            try:
+                function(error)
+            except Exception as raised:  # noqa: BLE001 - the batch ends all the same
+                swallowed(raised, "Reporter.before_close")
 
     def _close_delivery(self, timeout_s: float) -> None:
         """Send what is left, and say what could not be sent."""
@@ -291,7 +310,9 @@ class Reporter:
             )
 
     def __enter__(self) -> Reporter:
-        self.start()
+        """Announce the batch; of a process that is not rank zero only if it makes a job."""
+        if rank_from_environment() in (None, 0):
+            self.start()
         return self
 
     def __exit__(
@@ -408,7 +429,7 @@ class Reporter:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        for name in ("_delivery", "_sinks", "_lock", "_transport", "_token", "_jobs"):
+        for name in ("_delivery", "_sinks", "_lock", "_transport", "_token", "_jobs", "_before_close"):
             state.pop(name)
         return state
 
@@ -421,6 +442,7 @@ class Reporter:
         self._transport = None
         self._token = _settings().token
         self._jobs = {}
+        self._before_close = []
 
 
 class Job:

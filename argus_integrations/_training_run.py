@@ -113,6 +113,8 @@ class TrainingRun:
         self._reset()
         _known_runs.add(self)
         at_process_end(_close_open_runs)
+        if reporter is not None:
+            reporter.before_close(self.batch_ends)
 
     def _reset(self) -> None:
         """Stand as a new callback stands: nothing announced, nothing measured."""
@@ -210,7 +212,7 @@ class TrainingRun:
         """Whether an epoch has ended and is not reported yet."""
         return self._pending is not None
 
-    def add_to_epoch(self, **data: Any) -> None:
+    def add_to_epoch(self, /, **data: Any) -> None:
         """Add metrics to the epoch that ended last; does nothing once it is sent."""
         if self._pending is not None:
             self._pending.data.update(data)
@@ -265,6 +267,8 @@ class TrainingRun:
         elif self.state == "idle" or is_another:
             self._begin_job(model, describe)
         self.state = "testing"
+        if self._job is not None and self._job.status in ("failed", "interrupted"):
+            self._job.status = "running"
         self._seen_error = _last_error()
         self.footprint.model = model
         if already_measuring:
@@ -344,6 +348,9 @@ class TrainingRun:
             self.state = "training" if self.state == "idle" else self.state
         if self._job is None or self.state in ("idle", "failed"):
             return
+        if self._job.status in ("failed", "interrupted"):
+            self.state = "failed"  # its reporter has said so, when it closed the batch
+            return
         self.send_epoch()
         self.footprint.train_ended()
         if self._result.metrics:
@@ -396,6 +403,17 @@ class TrainingRun:
             self._warn_untested()
         self._close_implicit_batch(error)
         self.flush()
+
+    def batch_ends(self, error: BaseException | None) -> None:
+        """Settle the job before its reporter, which is not this callback's own, counts the jobs.
+
+        What other processes have reported is taken over, and a training that somebody caught the
+        exception of has failed; with an `error` the reporter itself fails what is still open.
+        """
+        self._load_sidecar(None)
+        _sidecar.delete(*self._sidecar_key)
+        if error is None and self.state in ("training", "testing"):
+            self._fail_silently()
 
     def end_of_process(self) -> None:
         """Close what is still open at exit, as failed if an exception ended the process."""
