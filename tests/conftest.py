@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from postgres import postgres, postgres_server  # noqa: F401 - fixtures for every suite
 
 from argus_core import guard
 

@@ -1,18 +1,37 @@
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from argus_server.storage.store import SqlStore, open_store
 
 
-@pytest.fixture(params=["sqlite"])
-def new_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable]:
-    """Return a function that makes empty stores. Another database is another parameter."""
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Return the database that this run of the test is about. Another database is another parameter."""
+    return request.param
+
+
+@pytest.fixture
+def new_database(
+    backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., str]:
+    """Return a function that names databases nobody has used: as `--database` takes them."""
+    if backend == "postgresql":
+        return request.getfixturevalue("postgres").new_database
+
+    def make(*, empty: bool = False) -> str:
+        return str(tmp_path_factory.mktemp("store") / "folder" / "argus.sqlite3")
+
+    return make
+
+
+@pytest.fixture
+def new_store(new_database: Callable[..., str]) -> Iterator[Callable[..., SqlStore]]:
+    """Return a function that opens a store, in a database of its own unless one is named."""
     stores: list[SqlStore] = []
 
-    def make(path: Path | None = None) -> SqlStore:
-        stores.append(open_store(str(path or tmp_path_factory.mktemp("store") / "argus.sqlite3")))
+    def make(place: str | None = None) -> SqlStore:
+        stores.append(open_store(place or new_database()))
         return stores[-1]
 
     yield make
@@ -21,5 +40,5 @@ def new_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture
-def store(new_store: Callable) -> SqlStore:
+def store(new_store: Callable[..., SqlStore]) -> SqlStore:
     return new_store()

@@ -54,17 +54,18 @@ def test_one_event_id_may_serve_two_projects(store):
     assert all(item.is_new for item in store.add_events([mine, twin]))
 
 
-def test_what_was_stored_is_there_after_opening_the_database_again(new_store, tmp_path):
-    path = tmp_path / "folder" / "argus.sqlite3"
-    first = new_store(path)
+def test_what_was_stored_is_there_after_opening_the_database_again(new_store, new_database):
+    place = new_database()
+    first = new_store(place)
     first.add_events(job("j", MSE=0.5))
     first.close()
 
-    assert only_job(new_store(path)).metrics == {"MSE": 0.5}
+    assert only_job(new_store(place)).metrics == {"MSE": 0.5}
 
 
-def test_two_writers_on_one_database_lose_nothing(new_store, tmp_path):
-    stores = [new_store(tmp_path / "argus.sqlite3") for _ in range(2)]
+def test_two_writers_on_one_database_lose_nothing(new_store, new_database):
+    place = new_database()
+    stores = [new_store(place) for _ in range(2)]
     shared = start("shared")
 
     def write(number):
