@@ -212,7 +212,7 @@ class _Batch(msgspec.Struct):
 _batch_decoder = msgspec.json.Decoder(_Batch)
 
 
-def decode_event(raw: bytes | msgspec.Raw | memoryview | Mapping[str, Any]) -> Event:
+def decode_event(raw: bytes | bytearray | msgspec.Raw | memoryview | Mapping[str, Any]) -> Event:
     """Return the event that `raw` spells, checked against the schema.
 
     An integer `job_id` becomes a string; bare NaN and Infinity tokens become their strings.

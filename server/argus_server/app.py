@@ -18,6 +18,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import Message, Scope
 
 from argus_server.auth import Authentication, public, require
+from argus_server.bodies import BoundedBodies, Memory
 from argus_server.ingest import INGEST_ROUTES
 from argus_server.pages.handlers import PAGE_ROUTES
 from argus_server.pages.problems import EXCEPTION_HANDLERS
@@ -34,6 +35,8 @@ __all__ = ["create_app"]
 
 _DOOR_THREADS = 20
 """Threads that ask who is there and read bodies: pages, in threads of their own, never hold these."""
+_DECODE_THREADS = 2
+"""Threads that expand and decode large bodies: one holds the memory of one piece of a body."""
 _SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -101,6 +104,8 @@ def create_app(settings: Settings) -> Litestar:
         writer.start()
         app.state.store, app.state.writer = store, writer
         app.state.door_threads = anyio.CapacityLimiter(_DOOR_THREADS)
+        app.state.decode_threads = anyio.CapacityLimiter(_DECODE_THREADS)
+        app.state.memory = Memory(limits.held_bytes)
         try:
             yield
         finally:
@@ -119,10 +124,12 @@ def create_app(settings: Settings) -> Litestar:
         route_handlers=[*INGEST_ROUTES, *PAGE_ROUTES, *SIGN_IN_ROUTES, healthz, own_token, static_file],
         lifespan=[lifespan],
         state=state,
-        middleware=[DefineMiddleware(Authentication, exclude=["^/static/", "^/healthz$"])],
+        middleware=[BoundedBodies, DefineMiddleware(Authentication, exclude=["^/static/", "^/healthz$"])],
         exception_handlers=EXCEPTION_HANDLERS,  # type: ignore[arg-type]
         before_send=[_add_headers],
-        compression_config=CompressionConfig(backend="gzip", minimum_size=1000, gzip_compress_level=5),
+        compression_config=CompressionConfig(
+            backend="gzip", minimum_size=1000, gzip_compress_level=5, exclude=[r"^/api/events"]
+        ),
         request_max_body_size=settings.limits.body_bytes,
         logging_config=None,
         openapi_config=OpenAPIConfig(

@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import anyio.to_thread
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.exceptions import ClientException, HTTPException
 
 from argus_core.errors import InvalidEvent, MalformedBody
-from argus_core.events import SCHEMA_VERSION, Event, decode_event, decode_events
+from argus_core.events import (
+    SCHEMA_VERSION,
+    Event,
+    decode_event,
+    decode_items,
+    split_events,
+)
 from argus_server.auth import require
+from argus_server.bodies import Allowance, expand
 from argus_server.errors import WriterBusy
-from argus_server.ranking.values import flatten
 from argus_server.settings import Limits
 from argus_server.storage.credentials import Grant
 from argus_server.storage.store import Stored
 from argus_server.storage.writer import GroupWriter
 from argus_server.urls import read_segment
 
-__all__ = ["INGEST_ROUTES", "check_limits", "expand", "read_events"]
+__all__ = ["INGEST_ROUTES", "check_limits", "read_event", "read_items"]
 
-_OFFLOAD_BYTES = 64 * 1024
+_INLINE_BYTES = 64 * 1024
+_PART_BYTES = 512 * 1024
+"""A larger body is decoded, stored and answered part by part, so that it never stands in memory as events."""
+_VALUE_BYTES = 56
+"""About what a value takes in memory beside its text."""
+_EXCERPT = 500
 _MAX_INTEGER = 2**53
 _FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=timezone.utc)
@@ -43,51 +55,65 @@ class Rejected:
     event_id: str | None = None
 
 
+Item = Event | Rejected
+Result = TypeVar("Result")
+
+
 # --- reading ----------------------------------------------------------------------------------
 
 
-def expand(body: bytes, encoding: str, limit_bytes: int) -> bytes:
-    """Return the body without its gzip; never holds more than the limit.
+def read_event(body: bytes | bytearray, limits: Limits) -> Item:
+    """Return the event that a body is, or why it cannot be stored.
 
     Raises:
-        HTTPException: 413 above the limit, 415 for another encoding, 400 for broken gzip.
+        MalformedBody: it is not JSON.
     """
-    if encoding in ("", "identity"):
-        return body
-    if encoding not in ("gzip", "x-gzip"):
-        raise HTTPException(
-            status_code=415, detail=f"Content-Encoding {encoding!r} is not supported; use gzip"
-        )
-    machine = zlib.decompressobj(wbits=31)
+    if len(body) > limits.event_bytes:
+        return _too_large(len(body), limits)
     try:
-        expanded = machine.decompress(body, limit_bytes + 1)
-    except zlib.error as error:
-        raise HTTPException(status_code=400, detail=f"the body is not gzip: {error}") from None
-    if len(expanded) > limit_bytes:
-        raise HTTPException(status_code=413, detail=f"the body expands to more than {limit_bytes} bytes")
-    if not machine.eof:
-        raise HTTPException(status_code=400, detail="the body is not gzip: it ends too early")
-    return expanded
+        return _checked(decode_event(body), limits)
+    except InvalidEvent as error:
+        return _checked(error, limits)
 
 
-def read_events(body: bytes, limits: Limits, *, single: bool) -> list[Event | Rejected]:
-    """Return the events of a body, with the reason in the place of each that cannot be stored.
-
-    Raises:
-        MalformedBody: it is not JSON, or JSON of another shape.
-    """
-    items: list[Event | InvalidEvent]
-    if single:
-        try:
-            items = [decode_event(body)]
-        except InvalidEvent as error:
-            items = [error]
-    else:
-        items = decode_events(body)
-    return [_checked(item, limits) for item in items]
+def read_items(pieces: Iterable[bytes], limits: Limits) -> list[Item]:
+    """Return the events of some items of a body, with the reason in the place of each bad one."""
+    return [
+        _too_large(len(piece), limits)
+        if len(piece) > limits.event_bytes
+        else _checked(decode_items([piece])[0], limits)
+        for piece in pieces
+    ]
 
 
-def _checked(item: Event | InvalidEvent, limits: Limits) -> Event | Rejected:
+def _parts(pieces: Sequence[Any]) -> Iterator[list[bytes]]:
+    """Cut the items of a body into parts that may stand in memory as events."""
+    part: list[bytes] = []
+    size_bytes = 0
+    for piece in pieces:
+        text = bytes(piece)
+        if part and size_bytes + len(text) > _PART_BYTES:
+            yield part
+            part, size_bytes = [], 0
+        part.append(text)
+        size_bytes += len(text)
+    if part:
+        yield part
+
+
+def _weight(pieces: Iterable[bytes | bytearray]) -> int:
+    """Return about how many bytes these items take once they are decoded."""
+    return sum(
+        len(text) + _VALUE_BYTES * (text.count(b",") + text.count(b"{") + text.count(b"[")) for text in pieces
+    )
+
+
+def _too_large(size_bytes: int, limits: Limits) -> Rejected:
+    reason = f"an event of {size_bytes} bytes; this server takes {limits.event_bytes}"
+    return Rejected(413, "", reason)
+
+
+def _checked(item: Event | InvalidEvent, limits: Limits) -> Item:
     try:
         if isinstance(item, InvalidEvent):
             raise item
@@ -95,8 +121,15 @@ def _checked(item: Event | InvalidEvent, limits: Limits) -> Event | Rejected:
     except InvalidEvent as error:
         status = 415 if error.field == "schema_version" else 422
         reason = f"this server speaks {SCHEMA_VERSION}: {error.reason}" if status == 415 else error.reason
-        return Rejected(status, error.field, reason, error.event_id)
+        return Rejected(
+            status, _excerpt(error.field), _excerpt(reason), _excerpt(error.event_id or "") or None
+        )
     return item
+
+
+def _excerpt(text: str) -> str:
+    """Return the beginning of a text that may be anything, as an answer can carry it."""
+    return text[:_EXCERPT].encode("utf-8", "replace").decode()
 
 
 def check_limits(event: Event, limits: Limits) -> None:
@@ -124,13 +157,21 @@ def check_limits(event: Event, limits: Limits) -> None:
 
 
 def _check_metrics(event: Event, limits: Limits) -> None:
-    metrics = flatten(event.data.get("metrics") or {})
-    if len(metrics) > limits.metrics:
-        reason = f"{len(metrics)} metrics; a job may report {limits.metrics}"
-        raise InvalidEvent("data.metrics", reason, event_id=event.event_id)
-    for key in metrics:
-        if len(key) > limits.key_length or "\x00" in key:
-            reason = f"the name {key[:40]!r} has more than {limits.key_length} characters, or a NUL"
+    """Look at names and numbers only: nested metrics are not spelt out before they are known to be few."""
+    count = 0
+    nested: list[tuple[int, Mapping[str, Any]]] = [(0, event.data.get("metrics") or {})]
+    while nested:
+        prefix, metrics = nested.pop()
+        for key, value in metrics.items():
+            length = prefix + len(key)
+            if length > limits.key_length or "\x00" in key:
+                reason = f"the name {key[:40]!r} has more than {limits.key_length} characters, or a NUL"
+                raise InvalidEvent("data.metrics", reason, event_id=event.event_id)
+            if isinstance(value, Mapping):
+                nested.append((length + 1, value))
+            count += 1
+        if count > limits.metrics:
+            reason = f"more than {limits.metrics} metrics, which is what a job may report"
             raise InvalidEvent("data.metrics", reason, event_id=event.event_id)
 
 
@@ -155,55 +196,73 @@ def _children(value: Any) -> Iterator[Any]:
 @post("/api/events", guards=[require("report")], status_code=200)
 async def take_event(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
     """Store one event."""
-    items, size = await _items(request, single=True)
-    item = items[0]
+    body = await _body(request)
+    item = await _work(request, len(body), partial(read_event, body, _limits(request)))
     if isinstance(item, Rejected):
         return _answer(item.status_code, _explain(item, 0))
     _check_projects(request.user, [item])
-    (stored,) = await _store(request, [item], size)
+    (stored,) = await _store(request, [item], _weight([body]))
     return _answer(200, {"accepted": True, "event_id": stored.seq, "deduplicated": not stored.is_new})
 
 
 @post("/api/events/batch", guards=[require("report")], status_code=200)
-async def take_events(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
-    """Store the good events of a list, and say for each of the others what is wrong with it."""
-    items, size = await _items(request, single=False)
-    events = [item for item in items if isinstance(item, Event)]
-    if items and not events:
-        first = next(index for index, item in enumerate(items) if isinstance(item, Rejected))
-        refusal = _explain(_rejected(items[first]), first)
-        results = _results(items, [])
-        return _answer(
-            422, {**refusal, "status_code": 422, "accepted": 0, "rejected": len(items), "results": results}
-        )
-    _check_projects(request.user, events)
-    stored = await _store(request, events, size) if events else []
-    answer = {
-        "accepted": len(events),
-        "rejected": len(items) - len(events),
-        "results": _results(items, stored),
-    }
-    return _answer(200, answer)
+async def take_events(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Store the good events of a list, and say for each of the others what is wrong with it.
+
+    A long list is stored part by part: who is told of trouble half-way sends it again, and loses nothing.
+    """
+    body = await _body(request)
+    pieces = await _work(request, len(body), partial(split_events, body))
+    answer = _Answer(_allowance(request))
+    for part in _parts(pieces):
+        items = await _work(request, sum(map(len, part)), partial(read_items, part, _limits(request)))
+        events = [item for item in items if isinstance(item, Event)]
+        _check_projects(request.user, events)
+        answer.add(items, await _store(request, events, _weight(part)) if events else [])
+    return answer.response()
 
 
-def _rejected(item: Event | Rejected) -> Rejected:
-    assert isinstance(item, Rejected)
-    return item
+@dataclass
+class _Answer:
+    """What became of the items so far. Their results are kept as JSON, which is small."""
 
+    allowance: Allowance
+    accepted: int = 0
+    rejected: int = 0
+    first: dict[str, Any] | None = None
+    results: list[bytes] = field(default_factory=list)
 
-def _results(items: list[Event | Rejected], stored: list[Stored]) -> list[dict[str, Any]]:
-    answers = iter(stored)
-    results: list[dict[str, Any]] = []
-    for index, item in enumerate(items):
-        if isinstance(item, Rejected):
-            results.append(
-                {"event_id": item.event_id, "status": "rejected", "db_id": None, **_explain(item, index)}
-            )
-            continue
-        answer = next(answers)
-        status = "accepted" if answer.is_new else "deduplicated"
-        results.append({"event_id": item.event_id, "status": status, "db_id": answer.seq, "error": None})
-    return results
+    def add(self, items: Sequence[Item], stored: Iterable[Stored]) -> None:
+        """Take in the items of one part, and what was stored of them."""
+        answers = iter(stored)
+        results: list[dict[str, Any]] = []
+        for index, item in enumerate(items, self.accepted + self.rejected):
+            if isinstance(item, Rejected):
+                results.append(
+                    {"event_id": item.event_id, "status": "rejected", "db_id": None, **_explain(item, index)}
+                )
+                self.first = self.first or results[-1]
+                continue
+            answer = next(answers)
+            status = "accepted" if answer.is_new else "deduplicated"
+            results.append({"event_id": item.event_id, "status": status, "db_id": answer.seq, "error": None})
+        n_rejected = sum(isinstance(item, Rejected) for item in items)
+        self.rejected += n_rejected
+        self.accepted += len(items) - n_rejected
+        text = msgspec.json.encode(results)[1:-1]
+        self.allowance.take(len(text))
+        self.results.append(text)
+
+    def response(self) -> Response[Any]:
+        """Return 200, or 422 with the first reason if there was no good event among them."""
+        content: dict[str, Any] = {"accepted": self.accepted, "rejected": self.rejected}
+        status_code = 200
+        if self.first is not None and not self.accepted:
+            status_code = 422
+            refusal = {key: self.first[key] for key in ("error", "index", "field", "reason")}
+            content = {"status_code": 422, **refusal, **content}
+        content["results"] = msgspec.Raw(b"[" + b",".join(self.results) + b"]")
+        return _answer(status_code, content)
 
 
 def _explain(item: Rejected, index: int) -> dict[str, Any]:
@@ -229,22 +288,36 @@ def _check_projects(grant: Grant, events: list[Event]) -> None:
             raise HTTPException(status_code=403, detail=detail)
 
 
-async def _items(request: Request[Any, Any, Any], *, single: bool) -> tuple[list[Event | Rejected], int]:
-    """Read the body; large ones are read in a thread, so that nobody waits for them."""
+def _limits(request: Request[Any, Any, Any]) -> Limits:
     limits: Limits = request.app.state.settings.limits
+    return limits
+
+
+def _allowance(request: Request[Any, Any, Any]) -> Allowance:
+    allowance: Allowance = request.scope["state"]["allowance"]
+    return allowance
+
+
+async def _body(request: Request[Any, Any, Any]) -> bytes | bytearray:
+    """Read the body and expand it; where that is work, in a thread, so that nobody waits for it."""
     body = await request.body()
     encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding in ("", "identity"):
+        return body
+    work = partial(expand, body, encoding, _limits(request).expanded_bytes, _allowance(request).take)
+    return await anyio.to_thread.run_sync(work, limiter=request.app.state.door_threads)
 
-    def work() -> tuple[list[Event | Rejected], int]:
-        plain = expand(body, encoding, limits.expanded_bytes)
-        return read_events(plain, limits, single=single), len(plain)
 
+async def _work(request: Request[Any, Any, Any], size_bytes: int, work: Callable[[], Result]) -> Result:
+    """Do a little work at once, more in a thread, and much of it in one of few threads."""
+    state = request.app.state
     try:
-        if len(body) > _OFFLOAD_BYTES or encoding:
-            return await anyio.to_thread.run_sync(work, limiter=request.app.state.door_threads)
-        return work()
+        if size_bytes <= _INLINE_BYTES:
+            return work()
+        limiter = state.door_threads if size_bytes <= _PART_BYTES else state.decode_threads
+        return await anyio.to_thread.run_sync(work, limiter=limiter)
     except MalformedBody as error:
-        raise ClientException(detail=str(error)) from None
+        raise ClientException(detail=_excerpt(str(error))) from None
 
 
 async def _store(request: Request[Any, Any, Any], events: list[Event], size_bytes: int) -> list[Stored]:

@@ -10,6 +10,8 @@ from typing import Any
 import uvicorn
 from litestar import Litestar
 
+from argus_server.connections import BACKLOG, allow_connections, patient_protocol
+
 __all__ = ["Server", "run"]
 
 _GRACE_S = 30
@@ -25,6 +27,8 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,  # a URL may hold a sign-in code
                 lifespan="on",
+                http=patient_protocol(allow_connections(app.state.settings.limits.connections)),
+                backlog=BACKLOG,
                 ws="none",
                 server_header=False,
                 timeout_graceful_shutdown=_GRACE_S,

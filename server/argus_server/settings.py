@@ -23,7 +23,11 @@ class Limits:
         key_length: characters in a key of `metrics`.
         metrics: keys in the `metrics` of one job, nested ones counted.
         waiting_requests: requests that wait for the writer before others are told to come back.
-        waiting_bytes: the expanded size of those requests together.
+        waiting_bytes: what the events of those requests take in memory together, about.
+        event_bytes: one event, expanded.
+        held_bytes: the bodies of all requests together, before and after gzip.
+        body_s, body_bytes_per_s: a body has `body_s` seconds, and one more for so many bytes of it.
+        connections: open at once; another takes the place of the one that waits longest without a request.
     """
 
     body_bytes: int = 16 * _MIB
@@ -33,6 +37,11 @@ class Limits:
     metrics: int = 2000
     waiting_requests: int = 1024
     waiting_bytes: int = 128 * _MIB
+    event_bytes: int = 4 * _MIB
+    held_bytes: int = 256 * _MIB
+    body_s: float = 20
+    body_bytes_per_s: int = 64 * 1024
+    connections: int = 1000
 
 
 @dataclass(frozen=True, slots=True)

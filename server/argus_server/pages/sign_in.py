@@ -23,6 +23,8 @@ from argus_server.threads import in_thread
 __all__ = ["SIGN_IN_ROUTES", "sign_in_form"]
 
 AnyRequest = Request[Any, Any, Any]
+_FORM_BYTES = 64 * 1024
+"""Anybody may send these forms, so they are small."""
 
 
 def sign_in_form(
@@ -57,7 +59,7 @@ def sign_in_page(request: AnyRequest) -> Response[Any]:
     return sign_in_form(request, target=target, status_code=401, problem=problem)
 
 
-@post("/sign-in", guards=[public], status_code=200)
+@post("/sign-in", guards=[public], status_code=200, request_max_body_size=_FORM_BYTES)
 async def sign_in(request: AnyRequest) -> Response[Any]:
     """Exchange a token for a session."""
     form = await request.form()
@@ -81,7 +83,7 @@ def _sign_in(request: AnyRequest, text: str, target: str) -> Response[Any]:
     return sign_in_form(request, target=target, status_code=401, problem=problem)
 
 
-@post("/sign-out", guards=[public], status_code=200)
+@post("/sign-out", guards=[public], status_code=200, request_max_body_size=_FORM_BYTES)
 async def sign_out(request: AnyRequest) -> Response[Any]:
     """End the session, on the server too."""
     form = await request.form()
