@@ -518,7 +518,8 @@ class Job:
 
         Args:
             metrics: name → value; names are kept as they are.
-            **extra: kept as sent beside it, `metrics_raw` and `resources` for example.
+            **extra: kept as sent beside it, `metrics_raw` and `resources` for example. What plugins know of
+                a metric wins over `metric_conventions`.
         """
         if not isinstance(metrics, Mapping):
             raise TypeError(f"job.done takes a mapping of metric names to values, got {metrics!r:.200}")
@@ -526,10 +527,12 @@ class Job:
         if not self.reporter.enabled:
             return
         metrics = self._with_plugins("argus_collect_metrics", metrics)
+        given = extra.pop("metric_conventions", None)
+        declared = {**(given if isinstance(given, Mapping) else {}), **_declared_conventions(metrics)}
         facts = {
             "elapsed_s": self.elapsed_s,
             "train_epochs": len(self._epochs) or None,
-            "metric_conventions": _declared_conventions(metrics) or None,
+            "metric_conventions": declared or None,
         }
         self.reporter._emit("job_done", self.job_id, {"metrics": metrics, **facts, **extra})
 

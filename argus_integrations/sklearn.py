@@ -133,11 +133,12 @@ def evaluate(
     _check_data("test", test, (2,))
     if train is not None:
         _check_data("train", train, (1, 2))
+    facts = never_raise(_facts)(estimator) or JobFacts()
     options = Options(
         project=project,
-        model=model,
+        model=facts.model if model is None else model,  # now, so that the new job id tells of it
         dataset=dataset,
-        seed=seed,
+        seed=facts.seed if seed is None else seed,
         batch=batch,
         job_id=job_id,
         tags=tags,
@@ -154,8 +155,8 @@ def evaluate(
     run = TrainingRun(options, "sklearn")
     try:
         if train is not None:
-            _fit(run, estimator, train, fit_params or {})
-        predictions = _predict(run, estimator, test[0], batch_size)
+            _fit(run, estimator, train, fit_params or {}, facts)
+        predictions = _predict(run, estimator, test[0], batch_size, facts)
         values = _measured(measures, estimator, *test, predictions)
         _report(run, values, measures)
     except BaseException as error:
@@ -172,8 +173,14 @@ def evaluate(
 # --- the stages -------------------------------------------------------------------------------------
 
 
-def _fit(run: TrainingRun, estimator: Estimator, train: Sequence[Any], fit_params: Mapping[str, Any]) -> None:
-    never_raise(run.training_began)(estimator, lambda: _facts(estimator), rank_zero=is_global_zero())
+def _fit(
+    run: TrainingRun,
+    estimator: Estimator,
+    train: Sequence[Any],
+    fit_params: Mapping[str, Any],
+    facts: JobFacts,
+) -> None:
+    never_raise(run.training_began)(estimator, lambda: facts, rank_zero=is_global_zero())
     estimator.fit(*train, **fit_params)
     never_raise(run.training_ended)()
     _add_best_params(run, estimator)
@@ -186,9 +193,9 @@ def _add_best_params(run: TrainingRun, estimator: Any) -> None:
         run.add_to_result(best_params=_plain_params(best))
 
 
-def _predict(run: TrainingRun, estimator: Estimator, x: Any, batch_size: int | None) -> Any:
+def _predict(run: TrainingRun, estimator: Estimator, x: Any, batch_size: int | None, facts: JobFacts) -> Any:
     """Return the predictions, each call of `predict` timed."""
-    never_raise(run.test_began)(estimator, lambda: _facts(estimator), rank_zero=is_global_zero())
+    never_raise(run.test_began)(estimator, lambda: facts, rank_zero=is_global_zero())
     began, ended = never_raise(run.footprint.batch_began), never_raise(run.footprint.batch_ended)
     parts = []
     for samples in [x] if batch_size is None else _slices(x, batch_size):

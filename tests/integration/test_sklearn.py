@@ -28,6 +28,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from argus_core import plugins
+from argus_core.conventions import Convention
 from argus_core.hookspecs import hookimpl
 from argus_core.reporter import Reporter
 from argus_integrations.sklearn import evaluate
@@ -75,6 +76,7 @@ def test_an_estimator_is_one_job_with_its_parameters_and_its_costs(sent, story, 
     assert result.metrics == done["metrics_raw"]
     assert result.predictions == pytest.approx(predictions)
     assert (result.job_id, result.error) == (sent.of_type("job_done")[0].job_id, None)
+    assert result.job_id.startswith("Ridge-line-7-")
     assert "train_epochs" not in done
 
 
@@ -205,6 +207,24 @@ def test_what_scikit_learn_knows_of_a_metrics_direction_is_declared(sent, data_o
         "explained_variance": "higher",
         "max_error": "lower",
     }
+
+
+def test_what_a_plugin_knows_of_a_metric_wins(sent, data_of):
+    class Plugin:
+        @hookimpl
+        def argus_metric_conventions(self):
+            return {"max_error": Convention("K", "lower", "info")}
+
+    plugin = Plugin()
+    plugins.register(plugin)
+    try:
+        evaluate(LinearRegression(), TRAIN, TEST, ["explained_variance", "neg_max_error"])
+    finally:
+        plugins.unregister(plugin)
+
+    declared = data_of(sent, "job_done")["metric_conventions"]
+    assert declared["max_error"] == {"unit": "K", "direction": "lower", "role": "info"}
+    assert declared["explained_variance"]["direction"] == "higher"
 
 
 def test_a_name_of_ones_own_wins(sent):
