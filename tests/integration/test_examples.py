@@ -16,7 +16,13 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     ("script", "metric"),
-    [("lightning_example", "MSE"), ("transformers_example", "accuracy"), ("keras_example", "MSE")],
+    [
+        ("lightning_example", "MSE"),
+        ("transformers_example", "accuracy"),
+        ("keras_example", "MSE"),
+        ("with_accelerate", "MSE"),
+        ("with_sklearn", "MSE"),
+    ],
 )
 def test_an_example_ends_with_a_row_of_the_leaderboard(script, metric, tmp_path):
     environment = {
