@@ -8,7 +8,7 @@
 One job is one model object from its first training to its test stage. A training that begins on the
 same model before a test continues the job; another model, a trial of a search, or a training after
 done or failed is a new job. A further test stage of a done job is a revision: the same job id, the
-merged metrics.
+merged metrics. A test of a model that trained before the current one belongs to the job of that model.
 """
 
 from __future__ import annotations
@@ -122,16 +122,18 @@ class TrainingRun:
         self.job_id = self._first_job_id
         self.is_rank_zero = rank_from_environment() in (None, 0)
         self.footprint = self._new_footprint(None)
-        self._reporter: Reporter | None = self._options.batch
+        self._batch = _Batch(self._options.batch)
         self._job: Job | None = None
         self._jobs_begun = 0
+        self._set_aside: list[dict[str, Any]] = []
         self._is_trial = False
-        self._batch_is_closed = False
+        self._batch_names_it = True
         self._model_ref: Callable[[], Any] = _nothing
         self._job_was_trained = False
         self._epoch_offset = 0
         self._last_epoch = -1
         self._first_epoch_of_training = True
+        self._training_just_began = False
         self._pending: _Epoch | None = None
         self._result = _Result()
         self._extra: dict[str, Any] = {}
@@ -166,23 +168,26 @@ class TrainingRun:
         """
         self.is_rank_zero = rank_zero
         if self.state == "training":
-            if self._first_epoch_of_training and self.is_job_of(model):
+            if self._training_just_began and self.is_job_of(model):
                 return  # the same callback, listed twice
             if failed_silently:
                 self._fail_silently()
         self.send_epoch()
+        if not new_job:
+            self._return_to_job_of(model, ("trained",))
         continues = self.state in ("training", "trained") and self.is_job_of(model) and not new_job
         if not continues:
             self._begin_job(model, describe)
         self._is_trial = new_job
         self.state = "training"
         self._job_was_trained = True
-        self._first_epoch_of_training = True
+        self._first_epoch_of_training = self._training_just_began = True
         self._seen_error = _last_error()
         self.footprint.train_began()
 
     def epoch_began(self) -> None:
         """Send the epoch before, with all the metrics it has got by now, and start the clock."""
+        self._training_just_began = False
         self.send_epoch()
         self.footprint.epoch_began()
 
@@ -200,7 +205,7 @@ class TrainingRun:
             self._epoch_offset = self._last_epoch + 1 if epoch == 0 else 0
         elif epoch + self._epoch_offset == self._last_epoch:
             return  # the same callback, listed twice
-        self._first_epoch_of_training = False
+        self._first_epoch_of_training = self._training_just_began = False
         seconds_per_batch = self.footprint.epoch_ended()
         if seconds_per_batch is not None:
             data["batch_time_ms"] = 1e3 * seconds_per_batch
@@ -260,8 +265,9 @@ class TrainingRun:
         if self.state == "training" and failed_silently:
             self._fail_silently()
         self.send_epoch()
-        is_another = self.state == "done" and not self.is_job_of(model) and not self._job_was_trained
         measured = self.footprint
+        self._return_to_job_of(model, ("trained", "testing", "done", "failed"))
+        is_another = self.state == "done" and not self.is_job_of(model) and not self._job_was_trained
         if self.state == "idle" and self._load_sidecar(describe):
             self._model_ref = _reference(model)
         elif self.state == "idle" or is_another:
@@ -399,7 +405,7 @@ class TrainingRun:
             self._fail(error)
         elif self.state in ("training", "testing") and not self._result.metrics:
             self._fail(None, reason=f"the {self.state} stage did not reach its end", interrupted=True)
-        elif self.state == "trained" and self._batch_is_closed:
+        elif self.state == "trained" and not self._batch_names_it:
             self._warn_untested()
         self._close_implicit_batch(error)
         self.flush()
@@ -420,7 +426,7 @@ class TrainingRun:
         if os.getpid() != self._owner_pid:
             return
         is_open = self.state in ("training", "testing")
-        if (self._options.batch is not None or self._batch_is_closed) and not is_open:
+        if (self._options.batch is not None or self._batch.is_closed) and not is_open:
             return  # its reporter closes itself, or is closed and sends by itself what came later
         self._load_sidecar(None)
         error = _last_error()
@@ -429,7 +435,7 @@ class TrainingRun:
         self.close(error if is_news and (is_open or is_script) else None)
 
     def _warn_untested(self) -> None:
-        """Say what a batch that is still open says when it is closed."""
+        """Say of a job that began after the end of its batch what else that end would have said."""
         if self._job is not None and self._reports:
             logger.warning(
                 "argus: job %s was trained but never tested, so it is not ranked. %s",
@@ -440,11 +446,11 @@ class TrainingRun:
     def _close_implicit_batch(self, error: BaseException | None) -> None:
         """End the batch exactly once, unless somebody else owns it or it was never announced."""
         reporter = self._reporter
-        if reporter is None or self._job is None or not self._reports:
+        if reporter is None or not self._reports:
             return
-        if self._options.batch is not None or self._batch_is_closed or os.getpid() != self._owner_pid:
+        if self._options.batch is not None or self._batch.is_closed or os.getpid() != self._owner_pid:
             return
-        self._batch_is_closed = True
+        self._batch.is_closed = True
         reporter.close(error)
         _open_runs.discard(self)
         _sidecar.delete(*self._sidecar_key)
@@ -459,8 +465,27 @@ class TrainingRun:
         """Whether the current job is the one of this model."""
         return model is not None and self._model_ref() is model
 
+    def _return_to_job_of(self, model: object, states: tuple[State, ...]) -> None:
+        """Make the latest job of this model the current one again, if it stands in one of `states`."""
+        if self.state == "training" or self.is_job_of(model):
+            return
+        for job in reversed(self._set_aside):
+            if job["_model_ref"]() is model:
+                if job["state"] in states:
+                    self._set_aside.remove(job)
+                    self._set_job_aside()
+                    vars(self).update(job)
+                return
+
+    def _set_job_aside(self) -> None:
+        """Keep the current job as long as its model lives: it may be tested after another has begun."""
+        self._set_aside = [job for job in self._set_aside if job["_model_ref"]() is not None]
+        if self.state != "idle" and isinstance(self._model_ref, weakref.ref):
+            self._set_aside.append({name: getattr(self, name) for name in _OF_ONE_JOB})
+
     def _begin_job(self, model: object, describe: Describe) -> None:
         """Announce a new job. The first one has the id that was known from the beginning."""
+        self._set_job_aside()
         if self._jobs_begun:
             self.job_id = self._next_job_id()
         self._jobs_begun += 1
@@ -484,6 +509,7 @@ class TrainingRun:
     def _announce(self, facts: JobFacts) -> None:
         if not self._reports:
             return
+        self._batch_names_it = not self._batch.is_closed
         self._job = self._own_reporter().job(
             self.job_id,
             model=facts.model,
@@ -512,10 +538,15 @@ class TrainingRun:
             config=_merged_config(facts.config, options.config),
         )
 
+    @property
+    def _reporter(self) -> Reporter | None:
+        """The reporter of the batch; None before the first job, unless the user has given one."""
+        return self._batch.reporter
+
     def _own_reporter(self) -> Reporter:
-        if self._reporter is None:
+        if self._batch.reporter is None:
             options = self._options
-            self._reporter = Reporter(
+            self._batch.reporter = Reporter(
                 self._framework,
                 project=options.project,
                 batch_id=self.batch_id,
@@ -524,8 +555,9 @@ class TrainingRun:
                 enabled=options.enabled,
                 flush_timeout_s=options.flush_timeout_s,
             )
-            self._reporter.owner_pid = self._owner_pid  # a spawned child reports, but its parent closes
-        return self._reporter
+            # A spawned child reports, but its parent closes.
+            self._batch.reporter.owner_pid = self._owner_pid
+        return self._batch.reporter
 
     def _new_footprint(self, seed: int | None) -> Footprint:
         return Footprint(
@@ -559,7 +591,7 @@ class TrainingRun:
         """Return the run of another job with the same configuration, in the same batch."""
         twin = copy.copy(self)  # by way of __getstate__
         twin._options = self._options
-        twin._reporter = self._options.batch
+        twin._batch = self._batch if os.getpid() == self._owner_pid else _Batch(self._options.batch)
         twin._owner_pid = os.getpid() if self._options.batch is None else self._owner_pid
         unique = new_job_id(self._options.job_id)
         twin._first_job_id = unique if self._options.job_id else self._next_job_id()
@@ -616,12 +648,34 @@ class TrainingRun:
         return True
 
 
+_OF_ONE_JOB = (
+    "job_id",
+    "state",
+    "footprint",
+    "_job",
+    "_batch_names_it",
+    "_model_ref",
+    "_job_was_trained",
+    "_last_epoch",
+    "_result",
+    "_extra",
+)
+
+
 def _resumed_job(reporter: Reporter, job_id: str, saved: Mapping[str, Any]) -> Job:
     """Return a job that another process has announced, without announcing it again."""
     job = reporter.resume_job(job_id, elapsed_s=saved["elapsed_s"], epochs=saved["epochs"])
     if saved["state"] in ("done", "failed"):
         job.status = saved["state"]
     return job
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The batch of a callback and of its deep copies: announced once, closed once."""
+
+    reporter: Reporter | None = None
+    is_closed: bool = False
 
 
 class StageDidNotEnd(ArgusError):
@@ -690,8 +744,9 @@ _open_runs: set[TrainingRun] = set()
 
 @never_raise
 def _close_open_runs() -> None:
-    for run in {*_open_runs, *_known_runs}:
-        _close_at_exit(run)
+    runs = {*_open_runs, *_known_runs}
+    for run in sorted(runs, key=lambda run: run.state not in ("training", "testing")):
+        _close_at_exit(run)  # whose jobs fail comes first: another may end the batch that they share
 
 
 @never_raise

@@ -12,10 +12,14 @@ never: `with cb: model.fit(...)` reports it exactly.
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import time
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
+from numbers import Integral
+from types import FrameType
 from typing import Any
 
 import keras
@@ -29,6 +33,8 @@ from argus_integrations._training_run import JobFacts, Options, TrainingRun
 
 __all__ = ["ArgusCallback"]
 
+logger = logging.getLogger(__name__)
+
 
 class ArgusCallback(CommonCallback, keras.callbacks.Callback):
     """Reports a training under Keras. `train_loss` is the log `loss`, `val_loss` the log `val_loss`.
@@ -41,10 +47,10 @@ class ArgusCallback(CommonCallback, keras.callbacks.Callback):
     def _argus_adopt(self, run: TrainingRun, options: Options) -> None:
         super()._argus_adopt(run, options)
         self._argus_lock = threading.Lock()
-        self._argus_last_batch = -1
-        self._argus_steps: int | None = None
+        self._argus_feed = _Feed(None)
+        self._argus_fitted: Callable[[], Any] = _nothing
+        self._argus_is_in_custom_loop = False
         self._argus_stage: _TestStage | None = None
-        self._argus_samples_per_epoch: int | None = None
 
     @property
     def async_safe(self) -> bool:
@@ -53,73 +59,76 @@ class ArgusCallback(CommonCallback, keras.callbacks.Callback):
         In `fit` yes, so that training stays asynchronous; in `evaluate` no, so that each batch is over
         when its hook is called and latencies are true.
         """
-        return _is_in_fit()
+        return _fit_frame() is not None
 
     # --- training -------------------------------------------------------------------------------
 
     @never_raise
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Announce the job, or continue it."""
+        fit = _fit_frame()
+        model = self._argus_model_of(fit)
         self._argus_stage = None
-        self._argus_steps = (self.params or {}).get("steps")
-        self._argus_samples_per_epoch = _samples_per_epoch("fit")
+        self._argus_is_in_custom_loop = fit is None
+        self._argus_feed = _Feed(fit)
+        self._argus_fitted = weakref.ref(model) if model is not None else _nothing
+        epochs = fit.f_locals.get("epochs") if fit is not None else (self.params or {}).get("epochs")
         self._argus_run.training_began(
-            self._model, self._argus_facts, rank_zero=is_global_zero(), failed_silently=True
+            model, lambda: _facts(model, epochs), rank_zero=is_global_zero(), failed_silently=True
         )
 
     @never_raise
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Start the epoch's clock."""
-        self._argus_last_batch = -1
+        self._argus_feed.epoch_ended()
         self._argus_run.epoch_began()
 
     @never_raise
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Count batches by their ends: JAX and TensorFlow begin one more than there are."""
         with self._argus_lock:
-            batch = _existing(batch, self._argus_steps)
-            new = batch - self._argus_last_batch
-            if new <= 0:
-                return
-            self._argus_last_batch = batch
-            for _ in range(new):
+            for _ in range(self._argus_feed.batch_ended(batch)):
                 self._argus_run.footprint.step()
 
     @never_raise
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Send the epoch: in Keras its metrics are complete, those of the validation included."""
         run = self._argus_run
-        if self._argus_samples_per_epoch and self._argus_last_batch >= 0:
-            run.footprint.trained_samples(self._argus_samples_per_epoch)
-            self._argus_last_batch = -1
-        run.epoch_ended(epoch, **_epoch_data(logs or {}, self.model))
+        run.footprint.trained_samples(self._argus_feed.samples or 0)
+        self._argus_feed.epoch_ended()
+        run.epoch_ended(epoch, **_epoch_data(logs or {}, self._argus_fitted()))
         run.send_epoch()
 
     @never_raise
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Close the training."""
+        self._argus_is_in_custom_loop = False
         self._argus_run.training_ended()
 
     # --- validation and test ----------------------------------------------------------------------
 
     @never_raise
     def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Open the test stage, unless `fit` is on the stack: then this is a validation."""
-        if _is_in_fit():
+        """Open the test stage, unless a training goes on: then this is a validation.
+
+        That `fit` is on the stack tells exactly; only in a loop of the user's own, which calls these
+        hooks itself, must the hooks do.
+        """
+        if _fit_frame() is not None or self._argus_is_in_custom_loop:
             self._argus_stage = None
             self._argus_run.footprint.validation_began()
             return
+        evaluate = find_frame("evaluate", "keras")
+        model = self._argus_model_of(evaluate)
         self._argus_run.test_began(
-            self._model, self._argus_facts, rank_zero=is_global_zero(), failed_silently=True
+            model, lambda: _facts(model, None), rank_zero=is_global_zero(), failed_silently=True
         )
-        self._argus_stage = _TestStage(_samples_per_epoch("evaluate"), (self.params or {}).get("steps"))
+        self._argus_stage = _TestStage(_Feed(evaluate))
 
     @never_raise
     def on_test_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Start the clock of a test batch."""
-        stage = self._argus_stage
-        if stage is not None:
-            stage.first_batch = batch
+        if self._argus_stage is not None:
             self._argus_run.footprint.batch_began()
 
     @never_raise
@@ -128,93 +137,151 @@ class ArgusCallback(CommonCallback, keras.callbacks.Callback):
         stage = self._argus_stage
         if stage is None:
             return
-        batch = _existing(batch, stage.steps)
-        if batch <= stage.last_batch:
-            return
+        with self._argus_lock:
+            batches = stage.feed.batch_ended(batch)
         if threading.get_ident() != stage.thread:
             stage.is_in_order = False
-            return
-        stage.last_batch = batch
-        self._argus_run.footprint.batch_ended(batches=batch - stage.first_batch + 1)
+        elif batches:
+            self._argus_run.footprint.batch_ended(batches=batches)
 
     @never_raise
     def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Send the row of the leaderboard."""
+        run = self._argus_run
         stage, self._argus_stage = self._argus_stage, None
         if stage is None:
-            if self._argus_run.state == "training":
-                self._argus_run.footprint.validation_ended()
+            if run.state == "training":
+                run.footprint.validation_ended()
             return
-        self._argus_run.test_ended(
+        samples = stage.feed.samples
+        run.test_ended(
             dict(logs or {}),
             total_s=time.perf_counter() - stage.began_at,
-            samples=stage.samples,
+            samples=None if samples is None else samples * run.footprint.world_size,
             latencies_are_valid=stage.is_in_order,
         )
 
-    def _argus_facts(self) -> JobFacts:
-        params = self.params or {}
-        epochs = params.get("epochs") if _is_in_fit() else None
-        return JobFacts(
-            model=_model_name(self._model),
-            seed=_seed(),
-            epochs_total=epochs if isinstance(epochs, int) and epochs > 0 else None,
-            extra={"backend": keras.backend.backend()},
-        )
+    def _argus_model_of(self, frame: FrameType | None) -> Any:
+        """Return the model whose method `frame` is: a `CallbackList` of the user's own may name none."""
+        return self._model if frame is None else frame.f_locals.get("self", self._model)
 
 
 class _TestStage:
     """One `evaluate()` that is running."""
 
-    def __init__(self, samples: int | None, steps: int | None) -> None:
-        self.samples = samples
-        self.steps = steps
+    def __init__(self, feed: _Feed) -> None:
+        self.feed = feed
         self.began_at = time.perf_counter()
         self.thread = threading.get_ident()
-        self.first_batch = 0
-        self.last_batch = -1
         self.is_in_order = True
+
+
+class _Feed:
+    """The batches that `fit` or `evaluate` draws from its data, counted; how many samples, if Keras knows.
+
+    No hook says so; the iterator that Keras draws from does, and it is a variable of that function.
+    """
+
+    def __init__(self, frame: FrameType | None) -> None:
+        self._batch_size: int | None = None
+        self._batches_per_pass: int | None = None
+        self._samples_per_pass: int | None = None
+        self._starts_anew_each_epoch = True
+        self._drawn_before = 0
+        self._drawn = 0
+        if frame is not None:
+            try:
+                self._read(frame.f_locals["epoch_iterator"], frame.f_locals.get("x"))
+            except Exception:  # all of this is private to Keras, and the data may be the user's own
+                logger.debug("argus: Keras does not say how many samples there are", exc_info=True)
+
+    def _read(self, iterator: Any, data: Any) -> None:
+        adapter = iterator.data_adapter
+        self._starts_anew_each_epoch = not iterator.steps_per_epoch
+        self._batches_per_pass = batches = _int_or_none(adapter.num_batches)
+        self._batch_size = size = _int_or_none(adapter.batch_size)
+        if batches is None or size is None:
+            return
+        samples = batches * size
+        if hasattr(data, "drop_last"):  # Keras reckons with the whole data set of a torch `DataLoader`
+            samples = min(samples, len(data.sampler))
+        elif adapter.has_partial_batch:
+            samples -= size - adapter.partial_batch_size
+        self._samples_per_pass = samples
+
+    def batch_ended(self, batch: int) -> int:
+        """Return how many batches have ended since the last call, 0 for one that is known.
+
+        Args:
+            batch: the last one of an execution, counted from 0 in the epoch. With `steps_per_execution`,
+                Keras names the one that would end a full execution, whether it exists or not.
+        """
+        drawn = batch + 1
+        if self._batches_per_pass is not None:
+            drawn = min(drawn, self._batches_per_pass - self._drawn_before)
+        new = max(0, drawn - self._drawn)
+        self._drawn += new
+        return new
+
+    def epoch_ended(self) -> None:
+        """Begin to count again. With `steps_per_epoch`, the next epoch goes on in the same pass."""
+        self._drawn_before += self._drawn
+        self._drawn = 0
+        if self._starts_anew_each_epoch or self._drawn_before == self._batches_per_pass:
+            self._drawn_before = 0
+
+    @property
+    def samples(self) -> int | None:
+        """How many samples the batches of this epoch held, None if unknown."""
+        if self._samples_per_pass is None or self._batch_size is None:
+            return None
+        before = self._drawn_before * self._batch_size
+        return min(before + self._drawn * self._batch_size, self._samples_per_pass) - before
+
+
+def _nothing() -> None:
+    return None
+
+
+def _int_or_none(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 # --- what Keras knows -----------------------------------------------------------------------------
 
 
-def _is_in_fit() -> bool:
-    return find_frame("fit", "keras") is not None
+def _fit_frame() -> FrameType | None:
+    return find_frame("fit", "keras")
 
 
-def _existing(batch: int, steps: int | None) -> int:
-    """Return the number of the last batch of an execution, counted from 0.
-
-    With `steps_per_execution`, Keras names one that would end a full execution, whether it exists or not.
-    """
-    return batch if steps is None else min(batch, steps - 1)
-
-
-def _samples_per_epoch(function: str) -> int | None:
-    """Return how many samples the data of `fit` or `evaluate` has, None where Keras itself does not know.
-
-    No hook says so; the adapter that Keras feeds from does, and it is a variable of that function.
-    """
-    frame = find_frame(function, "keras")
-    adapter: Any = getattr(frame.f_locals.get("epoch_iterator"), "data_adapter", None) if frame else None
-    batches = getattr(adapter, "num_batches", None)
-    batch_size = getattr(adapter, "batch_size", None)
-    if not isinstance(batches, int) or not isinstance(batch_size, int):
-        return None
-    missing = batch_size - (adapter.partial_batch_size or 0) if adapter.has_partial_batch else 0
-    return batches * batch_size - missing
+def _facts(model: Any, epochs: Any) -> JobFacts:
+    return JobFacts(
+        model=_model_name(model),
+        seed=_seed(),
+        epochs_total=int(epochs) if isinstance(epochs, Integral) and int(epochs) > 0 else None,
+        extra={"backend": keras.backend.backend()},
+    )
 
 
 def _epoch_data(logs: Mapping[str, Any], model: Any) -> dict[str, Any]:
     data = {name: value for name, value in logs.items() if name not in ("loss", "learning_rate")}
-    return {**data, "train_loss": logs.get("loss"), "lr": logs.get("learning_rate", _learning_rate(model))}
+    rate = logs.get("learning_rate", logs.get("lr"))
+    data["lr"] = _learning_rate(model) if rate is None else rate
+    return {**data, "train_loss": logs.get("loss")}
 
 
 def _learning_rate(model: Any) -> float | None:
-    optimizer = getattr(model, "optimizer", None)
-    rate = getattr(optimizer, "learning_rate", None)
-    return None if rate is None else float(keras.ops.convert_to_numpy(rate))
+    """Return the rate of the model's optimizer, None if it has none or has made no step.
+
+    A model with a `train_step` of its own may leave the optimizer that `compile` gave it unused.
+    """
+    optimizer: Any = getattr(model, "optimizer", None)
+    try:
+        if not keras.ops.convert_to_numpy(optimizer.iterations):
+            return None
+        return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    except Exception:  # noqa: BLE001 - the user's own optimizer may have neither
+        return None
 
 
 def _model_name(model: Any) -> str | None:
@@ -222,10 +289,18 @@ def _model_name(model: Any) -> str | None:
     if model is None:
         return None
     class_name = type(model).__name__
-    automatic = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", class_name).lower()
-    if re.fullmatch(rf"(sequential|functional|model|{re.escape(automatic)})(_\d+)?", model.name):
+    if re.fullmatch(
+        rf"(sequential|functional|model|{re.escape(_automatic_name(class_name))})(_\d+)?", model.name
+    ):
         return class_name
     return str(model.name)
+
+
+def _automatic_name(class_name: str) -> str:
+    """Return what Keras calls the first model of a class, letter by letter as it does."""
+    name = re.sub(r"\W+", "", class_name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def _seed() -> int | None:

@@ -3,44 +3,33 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import logging
-import os
 import pickle
-import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import torch
+from integration.tiny_keras import (
+    BACKEND,
+    BATCHES,
+    FIT_AND_TEST,
+    QUIET,
+    SAMPLES,
+    Raises,
+    X,
+    Y,
+    batches,
+    curve,
+    evaluate,
+    fit,
+    quality,
+    regressor,
+)
 
 from argus_core.reporter import Reporter
 from argus_integrations.keras import ArgusCallback
-
-ROOT = Path(__file__).parents[2]
-SAMPLES = 40
-X = np.linspace(-1, 1, SAMPLES * 2, dtype="float32").reshape(-1, 2)
-Y = X.sum(1, keepdims=True)
-QUIET = {"verbose": 0, "batch_size": 8}
-
-FIT_AND_TEST = ["batch_start", "job_start", "job_epoch 0", "job_epoch 1", "job_done", "batch_done"]
-
-
-def regressor(name=None):
-    model = keras.Sequential([keras.layers.Dense(1)], name=name)
-    model.compile(keras.optimizers.SGD(0.1), "mse", metrics=["mse", "mae"])
-    return model
-
-
-def fit(model, cb, epochs=2, **options):
-    model.fit(X, Y, epochs=epochs, callbacks=[cb] if cb else None, **{**QUIET, **options})
-
-
-def evaluate(model, cb, samples=SAMPLES, **options):
-    return model.evaluate(X[:samples], Y[:samples], callbacks=[cb] if cb else None, **{**QUIET, **options})
 
 
 def test_fit_validate_and_test_are_five_kinds_of_events(sent, story, data_of):
@@ -103,6 +92,167 @@ def test_a_users_own_function_called_fit_is_no_training(sent, story):
     fit()
 
     assert story(sent) == ["batch_start", "job_start", "job_done", "batch_done"]
+
+
+# --- validation or test ---------------------------------------------------------------------------
+
+HOOKS = ["on_epoch_begin", "on_train_batch_end", "on_test_begin", "on_epoch_end", "on_train_end"]
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize("ours_comes_first", [True, False])
+def test_an_evaluation_of_another_model_in_fit_is_none_of_this_job(sent, story, hook, ours_comes_first):
+    cb = ArgusCallback()
+    model, other = regressor(), regressor()
+    other.optimizer.learning_rate = 0.7
+
+    class Nested(keras.callbacks.Callback):
+        is_inside = False
+
+        def run(self, *arguments, **options):
+            if not self.is_inside:
+                self.is_inside = True
+                evaluate(other, cb)
+                self.is_inside = False
+
+    nested = Nested()
+    setattr(nested, hook, nested.run)
+    both = [cb, nested] if ours_comes_first else [nested, cb]
+
+    model.fit(X, Y, epochs=2, validation_data=(X, Y), callbacks=both, **QUIET)
+    result = evaluate(model, cb, return_dict=True)
+
+    assert story(sent) == FIT_AND_TEST
+    assert [epoch["lr"] for epoch in curve(sent)] == pytest.approx([0.1, 0.1])
+    assert quality(sent.of_type("job_done")[0])["MSE"] == result["mse"]
+    metrics = sent.of_type("job_done")[0].data["metrics"]
+    assert metrics["Total_Batches"] == 2 * BATCHES
+    assert metrics["Inference_Throughput"] * metrics["Total_Inference_Time"] == pytest.approx(SAMPLES)
+
+
+def test_a_prediction_of_another_model_in_fit_changes_nothing(sent, story):
+    cb = ArgusCallback()
+    model, other = regressor(), regressor()
+    other.optimizer.learning_rate = 0.7
+
+    class Nested(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            other.predict(X, callbacks=[cb], verbose=0)
+
+    model.fit(X, Y, epochs=2, callbacks=[cb, Nested()], **QUIET)
+    evaluate(model, cb)
+
+    assert story(sent) == FIT_AND_TEST
+    assert [epoch["lr"] for epoch in curve(sent)] == pytest.approx([0.1, 0.1])
+
+
+def test_a_models_own_fit_may_end_with_the_test(sent, story, data_of):
+    class Net(keras.Sequential):
+        def fit(self, *arguments, **options):
+            super().fit(*arguments, **options)
+            return self.evaluate(X, Y, callbacks=options["callbacks"], verbose=0)
+
+    cb = ArgusCallback()
+    model = Net([keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+
+    fit(model, cb)
+
+    assert story(sent) == FIT_AND_TEST
+    assert data_of(sent, "job_start")["model"] == "Net"
+
+
+@pytest.mark.parametrize("listing", [lambda cb: cb, lambda cb: (cb,), lambda cb: [cb, cb]])
+def test_however_the_callback_is_listed_it_reports_once(sent, story, listing):
+    cb = ArgusCallback()
+    model = regressor()
+
+    model.fit(X, Y, epochs=2, validation_data=(X, Y), callbacks=listing(cb), **QUIET)
+    model.evaluate(X, Y, callbacks=listing(cb), **QUIET)
+
+    assert story(sent) == FIT_AND_TEST
+    metrics = sent.of_type("job_done")[0].data["metrics"]
+    assert metrics["Inference_Throughput"] * metrics["Total_Inference_Time"] == pytest.approx(SAMPLES)
+
+
+@pytest.mark.parametrize("knows_its_model", [True, False])
+def test_a_callback_list_of_the_users_own_is_as_good(sent, story, data_of, knows_its_model):
+    cb = ArgusCallback()
+    model = regressor("forecaster")
+    fit(model, None)  # Keras wants a history from somewhere
+    listed = keras.callbacks.CallbackList([cb], model=model if knows_its_model else None)
+
+    model.fit(X, Y, epochs=2, validation_data=(X, Y), callbacks=listed, **QUIET)
+    model.evaluate(X, Y, callbacks=listed, **QUIET)
+
+    assert story(sent) == FIT_AND_TEST
+    assert data_of(sent, "job_start")["model"] == "forecaster"
+    assert data_of(sent, "job_start")["epochs_total"] == 2
+    assert data_of(sent, "job_done")["metrics"]["Total_Batches"] == 2 * BATCHES
+
+
+def own_loop(model, listed, epochs=2):
+    listed.on_train_begin()
+    for epoch in range(epochs):
+        listed.on_epoch_begin(epoch)
+        for batch in range(3):
+            listed.on_train_batch_begin(batch)
+            listed.on_train_batch_end(batch, {"loss": 1.0})
+        listed.on_test_begin()
+        listed.on_test_batch_begin(0)
+        listed.on_test_batch_end(0)
+        listed.on_test_end({"loss": 2.0})
+        listed.on_epoch_end(epoch, {"loss": 1.0, "val_loss": 2.0})
+    listed.on_train_end()
+
+
+def test_a_loop_of_the_users_own_that_calls_the_hooks_validates_and_tests_too(sent, story, data_of):
+    cb = ArgusCallback()
+    model = regressor()
+    listed = keras.callbacks.CallbackList([cb], model=model, epochs=2, steps=3)
+
+    own_loop(model, listed)
+    listed.on_test_begin()
+    for batch in range(2):
+        listed.on_test_batch_begin(batch)
+        listed.on_test_batch_end(batch)
+    listed.on_test_end({"mse": 0.5})
+
+    assert story(sent) == FIT_AND_TEST
+    assert curve(sent) == [{"epoch": epoch, "train_loss": 1.0, "val_loss": 2.0} for epoch in range(2)]
+    assert data_of(sent, "job_start")["epochs_total"] == 2
+    assert quality(data_of(sent, "job_done")) == {"MSE": 0.5}
+    assert data_of(sent, "job_done")["metrics"]["Total_Batches"] == 6
+
+
+def test_a_loop_of_the_users_own_may_end_with_evaluate(sent, story):
+    cb = ArgusCallback()
+    model = regressor()
+
+    own_loop(model, keras.callbacks.CallbackList([cb], model=model))
+    evaluate(model, cb)
+
+    assert story(sent) == FIT_AND_TEST
+
+
+def test_epochs_may_be_a_number_of_numpy(sent, data_of):
+    cb = ArgusCallback()
+
+    fit(regressor(), cb, epochs=np.int64(2))
+    cb.close()
+
+    assert data_of(sent, "job_start")["epochs_total"] == 2
+
+
+if BACKEND == "jax":
+
+    def test_test_batches_that_overlap_have_no_latency(sent):
+        """A callback that is not in a list is dispatched to a pool of threads, in `evaluate` too."""
+        regressor().evaluate(X, Y, callbacks=ArgusCallback(), **QUIET)
+
+        metrics = sent.of_type("job_done")[0].data["metrics"]
+        assert "Latency_P50" not in metrics
+        assert metrics["Total_Inference_Time"] > 0
 
 
 def test_predict_ends_no_job(sent, story):
@@ -179,10 +329,6 @@ def test_a_fit_without_epochs_sends_none(sent, story):
 
 
 def test_a_generator_of_unknown_length_is_counted_by_its_ends(sent, data_of):
-    def batches():
-        for start in range(0, SAMPLES, 8):
-            yield X[start : start + 8], Y[start : start + 8]
-
     cb = ArgusCallback()
     model = regressor()
 
@@ -190,7 +336,7 @@ def test_a_generator_of_unknown_length_is_counted_by_its_ends(sent, data_of):
     model.evaluate(batches(), callbacks=[cb], verbose=0)
 
     metrics = data_of(sent, "job_done")["metrics"]
-    assert metrics["Total_Batches"] == SAMPLES // 8
+    assert metrics["Total_Batches"] == BATCHES
     assert "Samples_Per_Second" not in metrics
     assert "Inference_Throughput" not in metrics
     assert metrics["Total_Inference_Time"] > 0
@@ -270,52 +416,7 @@ def test_a_learning_rate_schedule_is_reported_as_its_value(sent):
     assert rates == pytest.approx([0.05, 0.025], rel=0.2)
 
 
-EXECUTIONS_OF_TWO_STEPS = """
-import keras, numpy as np
-from argus_core.testing import memory
-from argus_integrations.keras import ArgusCallback
-
-x = np.zeros(({samples}, 2), "float32")
-model = keras.Sequential([keras.layers.Dense(1)])
-model.compile("sgd", "mse", steps_per_execution=2)
-cb = ArgusCallback(url="memory://jax")
-model.fit(x, x[:, :1], batch_size=8, epochs=2, verbose=0, callbacks=[cb])
-model.evaluate(x, x[:, :1], batch_size=4, verbose=0, callbacks=[cb])
-done = memory("jax").of_type("job_done")[-1].data
-metrics = done["metrics"]
-print(metrics["Total_Batches"], done["latency_warmup"])
-print(metrics["Inference_Throughput"] * metrics["Total_Inference_Time"] / {samples})
-print(metrics["Latency_P50"] * 2 <= metrics["Total_Inference_Time"])
-"""
-
-if importlib.util.find_spec("jax"):  # PyTorch executes single steps only
-
-    @pytest.mark.parametrize("samples", [64, 40], ids=["full", "partial"])
-    def test_an_execution_of_two_steps_counts_as_two_batches(samples):
-        child = subprocess.run(
-            [sys.executable, "-c", EXECUTIONS_OF_TWO_STEPS.format(samples=samples)],
-            env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-        )
-
-        batches, share, is_per_batch = child.stdout.splitlines() or [child.stderr, "", ""]
-        assert batches == f"{2 * samples // 8} 1"
-        assert float(share) == pytest.approx(1)
-        assert is_per_batch == "True"
-
-
 # --- failure --------------------------------------------------------------------------------------
-
-
-class FailInEpoch1(keras.callbacks.Callback):
-    def __init__(self, error):
-        super().__init__()
-        self.error = error
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch == 1:
-            raise self.error
 
 
 @pytest.mark.parametrize(
@@ -325,7 +426,7 @@ def test_inside_with_an_exception_fails_the_job(sent, story, data_of, error, sta
     cb = ArgusCallback()
 
     with pytest.raises(type(error)), cb:
-        regressor().fit(X, Y, epochs=2, callbacks=[cb, FailInEpoch1(error)], **QUIET)
+        regressor().fit(X, Y, epochs=2, callbacks=[cb, Raises(error)], **QUIET)
 
     assert story(sent) == ["batch_start", "job_start", "job_epoch 0", "job_failed", "batch_failed"]
     assert data_of(sent, "job_failed")["status"] == status
@@ -347,7 +448,7 @@ def test_a_training_that_failed_unseen_is_reported_when_the_next_begins(sent, st
     model = regressor()
 
     with pytest.raises(ValueError, match="boom"):
-        model.fit(X, Y, epochs=2, callbacks=[cb, FailInEpoch1(ValueError("boom"))], **QUIET)
+        model.fit(X, Y, epochs=2, callbacks=[cb, Raises(ValueError("boom"))], **QUIET)
     fit(model, cb)
     evaluate(model, cb)
     cb.flush()
@@ -370,7 +471,7 @@ def test_an_evaluation_after_a_failure_is_a_test_and_makes_the_job_done(sent, st
     model = regressor()
 
     with pytest.raises(ValueError, match="boom"):
-        model.fit(X, Y, epochs=2, callbacks=[cb, FailInEpoch1(ValueError("boom"))], **QUIET)
+        model.fit(X, Y, epochs=2, callbacks=[cb, Raises(ValueError("boom"))], **QUIET)
     evaluate(model, cb)
     cb.flush()
 
