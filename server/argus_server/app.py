@@ -17,13 +17,15 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import Message, Scope
 
-from argus_server.auth import Authentication, public, require
+from argus_server.auth import Authentication, public, require, writing_uses
 from argus_server.bodies import BoundedBodies, Memory
 from argus_server.ingest import INGEST_ROUTES
+from argus_server.limits import Doorkeeper
 from argus_server.pages.handlers import PAGE_ROUTES
 from argus_server.pages.problems import EXCEPTION_HANDLERS
 from argus_server.pages.render import StaticFile, make_environment, static_files
 from argus_server.pages.sign_in import SIGN_IN_ROUTES
+from argus_server.pages.tokens import TOKEN_ROUTES
 from argus_server.settings import Settings
 from argus_server.storage.credentials import Grant
 from argus_server.storage.store import SqlStore, open_store
@@ -106,8 +108,10 @@ def create_app(settings: Settings) -> Litestar:
         app.state.door_threads = anyio.CapacityLimiter(_DOOR_THREADS)
         app.state.decode_threads = anyio.CapacityLimiter(_DECODE_THREADS)
         app.state.memory = Memory(limits.held_bytes)
+        app.state.doorkeeper = Doorkeeper(limits)
         try:
-            yield
+            async with writing_uses(store.credentials):
+                yield
         finally:
             await anyio.to_thread.run_sync(writer.close)
             await anyio.to_thread.run_sync(store.close)
@@ -121,7 +125,15 @@ def create_app(settings: Settings) -> Litestar:
         }
     )
     return RawPathLitestar(
-        route_handlers=[*INGEST_ROUTES, *PAGE_ROUTES, *SIGN_IN_ROUTES, healthz, own_token, static_file],
+        route_handlers=[
+            *INGEST_ROUTES,
+            *PAGE_ROUTES,
+            *SIGN_IN_ROUTES,
+            *TOKEN_ROUTES,
+            healthz,
+            own_token,
+            static_file,
+        ],
         lifespan=[lifespan],
         state=state,
         middleware=[BoundedBodies, DefineMiddleware(Authentication, exclude=["^/static/", "^/healthz$"])],

@@ -3,7 +3,9 @@
 ::
 
     ServerError
+    ├── BadToken           there can be no such token
     ├── BadView            a URL asks for a view that does not exist
+    ├── TokenExpired       the token was good once
     ├── UnknownProject     no event has named this project
     ├── UnknownJob         no event has named this job
     ├── StoreError         the database refused; nothing was stored
@@ -15,7 +17,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["BadView", "ServerError", "StoreBusy", "StoreError", "UnknownJob", "UnknownProject", "WriterBusy"]
+__all__ = [
+    "BadToken",
+    "BadView",
+    "ServerError",
+    "StoreBusy",
+    "StoreError",
+    "TokenExpired",
+    "UnknownJob",
+    "UnknownProject",
+    "WriterBusy",
+]
 
 
 class ServerError(Exception):
@@ -24,6 +36,14 @@ class ServerError(Exception):
 
 class BadView(ServerError):
     """A URL asks for a view that does not exist; the message names the parameter and its value."""
+
+
+class BadToken(ServerError):
+    """There can be no token for such a project or by such a name; the message has the offending one."""
+
+
+class TokenExpired(ServerError):
+    """The token was good once, and is not any more."""
 
 
 class UnknownProject(ServerError):

@@ -21,6 +21,7 @@ class Server(uvicorn.Server):
     """A uvicorn server that calls back once it accepts connections."""
 
     def __init__(self, app: Litestar, announce: Callable[[], None]) -> None:
+        trusted_proxies = app.state.settings.trusted_proxies
         super().__init__(
             uvicorn.Config(
                 app,
@@ -31,6 +32,8 @@ class Server(uvicorn.Server):
                 backlog=BACKLOG,
                 ws="none",
                 server_header=False,
+                proxy_headers=bool(trusted_proxies),  # else anybody on this machine could claim an address
+                forwarded_allow_ips=list(trusted_proxies),
                 timeout_graceful_shutdown=_GRACE_S,
             )
         )

@@ -14,7 +14,7 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may ask of the server.
+    """What one request, one token and one address may ask of the server.
 
     Attributes:
         body_bytes: a request body as it comes over the wire, compressed or not.
@@ -28,6 +28,10 @@ class Limits:
         held_bytes: the bodies of all requests together, before and after gzip.
         body_s, body_bytes_per_s: a body has `body_s` seconds, and one more for so many bytes of it.
         connections: open at once; another takes the place of the one that waits longest without a request.
+        reads_per_s: pages and reads with one token, in one process; ten times that at once. 0 is no limit.
+        reports_per_s: the same for requests that report. No limit unless one is set: a sweep of a thousand
+            jobs shares a token, and the writer's queue holds back whoever sends more than is stored.
+        failures_per_min: wrong tokens from one address before it is told to wait. Right ones are let in.
     """
 
     body_bytes: int = 16 * _MIB
@@ -42,6 +46,9 @@ class Limits:
     body_s: float = 20
     body_bytes_per_s: int = 64 * 1024
     connections: int = 1000
+    reads_per_s: int = 200
+    reports_per_s: int = 0
+    failures_per_min: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +59,14 @@ class Settings:
         database: a path of an SQLite file, or a database URL.
         port: 0 asks the system for a free one.
         page_rows: rows on one page of a table.
+        trusted_proxies: addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
     """
 
     database: str
     host: str = "127.0.0.1"
     port: int = 8421
     page_rows: int = 200
+    trusted_proxies: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
 
 

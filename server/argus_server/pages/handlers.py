@@ -19,6 +19,7 @@ from argus_server.exports.leaderboard import (
 from argus_server.exports.text import iso_time
 from argus_server.pages.charts import loss_chart
 from argus_server.pages.render import Page, render
+from argus_server.pages.visitors import shown_job, shown_jobs
 from argus_server.ranking.leader import Leader, leader
 from argus_server.ranking.rank import rank
 from argus_server.ranking.table import RankedTable
@@ -33,7 +34,7 @@ __all__ = ["PAGE_ROUTES"]
 logger = logging.getLogger(__name__)
 
 AnyRequest = Request[Any, Grant, Any]
-READ = [require("read")]
+READ = [require("read", visitors=True)]
 
 
 def _queries(request: AnyRequest) -> Queries:
@@ -53,7 +54,7 @@ def _name(request: AnyRequest, parameter: str) -> str:
 @in_thread
 def projects_page(request: AnyRequest) -> Response[str]:
     """Show every project that the caller may see."""
-    projects = [item for item in _queries(request).projects() if request.user.covers(item.name)]
+    projects = [item for item in _queries(request).projects() if request.user.sees(item.name)]
     leaders = {item.name: _leader_or_none(_queries(request), item.name) for item in projects}
     return render(
         request,
@@ -85,7 +86,7 @@ def projects_json(request: AnyRequest) -> dict[str, Any]:
                 "leaderboard": path_to("p", item.name, "leaderboard"),
             }
             for item in _queries(request).projects()
-            if request.user.covers(item.name)
+            if request.user.sees(item.name)
         ]
     }
 
@@ -192,7 +193,7 @@ def _job_list(request: AnyRequest, name: str, page_rows: int | None) -> tuple[Vi
     if unknown := [status for status in view.status if status not in STATUSES]:
         raise BadView(f"status={unknown[0]} is not a status; there are {', '.join(STATUSES)}")
     wanted = JobFilter(view.status, view.model, view.dataset, view.batch, view.seed, view.page, page_rows)
-    return view, _queries(request).jobs(name, wanted)
+    return view, shown_jobs(request.user, name, _queries(request).jobs(name, wanted))
 
 
 @get("/p/{project:str}/jobs", guards=READ)
@@ -253,6 +254,7 @@ def job_page(request: AnyRequest) -> Response[str]:
     """Show one job."""
     name = _name(request, "project")
     job = _queries(request).job(name, _name(request, "batch_id"), _name(request, "job_id"))
+    job = shown_job(request.user, name, job)
     context = {
         "project": name,
         "current": "jobs",

@@ -10,7 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from argus_server.errors import BadView, StoreBusy, StoreError, UnknownJob, UnknownProject
-from argus_server.pages.render import Page, render
+from argus_server.pages.render import Page, address, render
 from argus_server.pages.sign_in import sign_in_form
 
 __all__ = ["EXCEPTION_HANDLERS"]
@@ -41,9 +41,7 @@ def on_http_error(request: AnyRequest, error: HTTPException) -> Response[Any]:
     """Answer with the status of the error; who is not signed in gets the form at once."""
     headers = {name: value for name, value in (error.headers or {}).items() if name.lower() != "content-type"}
     if error.status_code == 401 and wants_html(request):
-        query = request.scope.get("query_string", b"").decode("latin-1")
-        target = request.scope["path"] + (f"?{query}" if query else "")
-        return sign_in_form(request, target=target, status_code=401)
+        return sign_in_form(request, target=address(request), status_code=401)
     return _problem(request, error.status_code, str(error.detail), headers)
 
 

@@ -14,7 +14,7 @@ from argus_server.auth import form_cookie, form_token
 from argus_server.pages import filters
 from argus_server.urls import path_to
 
-__all__ = ["Page", "StaticFile", "make_environment", "render", "static_files"]
+__all__ = ["Page", "StaticFile", "address", "make_environment", "render", "static_files"]
 
 _TYPES = {"css": "text/css", "svg": "image/svg+xml", "js": "text/javascript"}  # Litestar adds the charset
 
@@ -63,6 +63,12 @@ def make_environment(files: dict[str, StaticFile]) -> Environment:
     return environment
 
 
+def address(request: Request[Any, Any, Any]) -> str:
+    """Return the path and query that were asked for."""
+    query = request.scope.get("query_string", b"").decode("latin-1")
+    return request.scope["path"] + (f"?{query}" if query else "")
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """What a handler asks to be shown."""
@@ -80,10 +86,11 @@ def render(request: Request[Any, Any, Any], page: Page) -> Response[str]:
     text = environment.get_template(page.template).render(
         {
             "grant": request.scope.get("user"),
-            "form_token": form_token(cookie),
+            "form_token": form_token(request, cookie),
             "signed_in": request.scope.get("auth") == "session",
             "project": None,
             "current": "",
+            "here": address(request),
             **page.context,
         }
     )

@@ -6,16 +6,17 @@ from typing import Any
 
 import anyio.to_thread
 from litestar import Request, Response, get, post
-from litestar.datastructures import Cookie
+from litestar.exceptions import TooManyRequestsException
 from litestar.response import Redirect
 
 from argus_server.auth import (
     check_form_token,
-    cookie_name,
     public,
     session_cookie,
     session_secret,
 )
+from argus_server.errors import TokenExpired
+from argus_server.limits import Doorkeeper, client_address
 from argus_server.pages.render import Page, render
 from argus_server.storage.credentials import SESSION_LIFETIME_S, Credentials, Grant
 from argus_server.threads import in_thread
@@ -28,11 +29,17 @@ _FORM_BYTES = 64 * 1024
 
 
 def sign_in_form(
-    request: AnyRequest, *, target: str, status_code: int = 200, problem: str = "", code: str = ""
+    request: AnyRequest,
+    *,
+    target: str,
+    status_code: int = 200,
+    problem: str = "",
+    headers: dict[str, str] | None = None,
 ) -> Response[str]:
     """Return the page with the form, which leads to `target` afterwards."""
-    headers = {"WWW-Authenticate": 'Bearer realm="argus"'} if status_code == 401 else None
-    context = {"target": local_path(target), "problem": problem, "code": code}
+    if status_code == 401:
+        headers = {"WWW-Authenticate": 'Bearer realm="argus"'}
+    context = {"target": local_path(target), "problem": problem}
     return render(request, Page("sign_in.html", context, status_code, headers))
 
 
@@ -56,7 +63,7 @@ def sign_in_page(request: AnyRequest) -> Response[Any]:
     if _is_signed_in(request):
         return Redirect(local_path(target), status_code=303)
     problem = "This link has been used or is too old. Run `argus token link` for a new one."
-    return sign_in_form(request, target=target, status_code=401, problem=problem)
+    return _refuse(request, target, problem)
 
 
 @post("/sign-in", guards=[public], status_code=200, request_max_body_size=_FORM_BYTES)
@@ -71,15 +78,29 @@ async def sign_in(request: AnyRequest) -> Response[Any]:
 
 
 def _sign_in(request: AnyRequest, text: str, target: str) -> Response[Any]:
-    grant = _credentials(request).check_token(text)
+    try:
+        grant = _credentials(request).check_token(text)
+    except TokenExpired:
+        return _refuse(request, target, "This token has expired.")
     if grant is None:
         problem = (
             "This token is unknown or revoked. It starts with em_live_ and has 32 characters after that."
         )
-    elif grant.scope == "report":
+        return _refuse(request, target, problem)
+    if grant.scope == "report":
         problem = "This token may only send events. Make one for reading: argus token create --scope read"
-    else:
-        return _enter(request, grant, target)
+        return sign_in_form(request, target=target, status_code=401, problem=problem)
+    return _enter(request, grant, target)
+
+
+def _refuse(request: AnyRequest, target: str, problem: str) -> Response[str]:
+    """Show the form again, or ask an address that has been wrong too often to wait."""
+    doorkeeper: Doorkeeper = request.app.state.doorkeeper
+    try:
+        doorkeeper.count_failure(client_address(request), "this sign-in failed")
+    except TooManyRequestsException as error:
+        problem, headers = f"{problem} Too many sign-ins have failed; wait a little.", error.headers
+        return sign_in_form(request, target=target, status_code=429, problem=problem, headers=headers)
     return sign_in_form(request, target=target, status_code=401, problem=problem)
 
 
@@ -90,11 +111,13 @@ async def sign_out(request: AnyRequest) -> Response[Any]:
     check_form_token(request, str(form.get("form_token", "")))
     if secret := session_secret(request):
         await anyio.to_thread.run_sync(_credentials(request).end_session, secret)
-    gone = Cookie(key=cookie_name(request), path="/", max_age=0, httponly=True, samesite="lax")
+    gone = session_cookie(request, "", lifetime_s=0)
     return Redirect("/sign-in", status_code=303, cookies=[gone])
 
 
 def _enter(request: AnyRequest, grant: Grant, target: str) -> Response[Any]:
+    if earlier := session_secret(request):
+        _credentials(request).end_session(earlier)
     secret = _credentials(request).create_session(grant)
     cookie = session_cookie(request, secret, lifetime_s=SESSION_LIFETIME_S)
     return Redirect(local_path(target), status_code=303, cookies=[cookie])

@@ -1,0 +1,32 @@
+"""What visitors of a public project see of its jobs: the results, not where they come from.
+
+Hosts, users, command lines and the words in which programs fail name machines, people and folders. They
+stay with those who have a token. Metrics, losses and configurations are what a public project is for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from argus_server.storage.credentials import Grant
+from argus_server.storage.queries import JobDetail, JobList, JobSummary
+
+__all__ = ["shown_job", "shown_jobs"]
+
+
+def shown_job(grant: Grant, project: str, job: JobDetail) -> JobDetail:
+    """Return the job as this caller may see it."""
+    if grant.allows("read", project):
+        return job
+    return replace(job, summary=_without_source(job.summary), command=None, error=None)
+
+
+def shown_jobs(grant: Grant, project: str, jobs: JobList) -> JobList:
+    """Return the list as this caller may see it."""
+    if grant.allows("read", project):
+        return jobs
+    return replace(jobs, jobs=[_without_source(job) for job in jobs.jobs])
+
+
+def _without_source(job: JobSummary) -> JobSummary:
+    return replace(job, host=None, user=None, reason=None)
