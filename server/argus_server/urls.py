@@ -57,13 +57,17 @@ class RawPathLitestar(Litestar):
         method: Any = scope.get("method")  # a scope of another kind has none
         if method == "HEAD":
             scope, send = _as_get(scope), _without_body(send)
+        await self.answer(scope, receive, send)
+
+    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer what can be routed by now."""
         await super().__call__(scope, receive, send)
 
 
 def _as_get(scope: Any) -> Any:
     """Return the request as a GET that changes nothing: a one-time code is not looked at."""
     query = b"" if scope["path"] == "/sign-in" else scope.get("query_string", b"")
-    return {**scope, "method": "GET", "query_string": query}
+    return {**scope, "method": "GET", "query_string": query, "argus_head": True}
 
 
 def _without_body(send: Any) -> Send:

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 
 from argus_core.events import Event
 from argus_server.errors import StoreError, WriterBusy
 from argus_server.storage.store import Store, Stored
 
-__all__ = ["GroupWriter"]
+__all__ = ["Commit", "GroupWriter"]
 
 logger = logging.getLogger(__name__)
 
 _GROUP_EVENTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What one commit stored: event by event, for how many requests, and how long it took."""
+
+    events: Sequence[Event]
+    stored: Sequence[Stored]
+    n_requests: int
+    duration_s: float
 
 
 class _Request:
@@ -34,8 +46,17 @@ class GroupWriter:
     bounded, in requests and in bytes.
     """
 
-    def __init__(self, store: Store, *, waiting_requests: int, waiting_bytes: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        waiting_requests: int,
+        waiting_bytes: int,
+        on_commit: Callable[[Commit], None] | None = None,
+    ) -> None:
+        """`on_commit` is called in the writer's thread, after the answers were given: return at once."""
         self._store = store
+        self._on_commit = on_commit
         self._max_requests = waiting_requests
         self._max_bytes = waiting_bytes
         self._waiting: deque[_Request] = deque()
@@ -45,6 +66,12 @@ class GroupWriter:
         self._thread: threading.Thread | None = None
         self.commits = 0
         """Commits so far; each may hold many requests."""
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many requests wait, and their size together in bytes."""
+        with self._changed:
+            return len(self._waiting), self._waiting_bytes
 
     def start(self) -> None:
         """Begin to write. Requests may be submitted before."""
@@ -69,13 +96,16 @@ class GroupWriter:
             self._changed.notify()
         return request.answer
 
-    def close(self) -> None:
-        """Store what waits, then stop. Returns when the last answer is given."""
+    def close(self, timeout_s: float | None = None) -> None:
+        """Store what waits, then stop. Returns when the last answer is given, or the time is over."""
         with self._changed:
             self._closing = True
             self._changed.notify()
-        if self._thread is not None:
-            self._thread.join()
+        if self._thread is None:
+            return
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            logger.error("%d requests wait for a database that does not answer; giving up", self.waiting[0])
 
     def _run(self) -> None:
         while group := self._next_group():
@@ -95,8 +125,10 @@ class GroupWriter:
             return group
 
     def _store_group(self, group: Sequence[_Request]) -> None:
+        events = [event for request in group for event in request.events]
+        began = time.monotonic()
         try:
-            stored = self._store.add_events([event for request in group for event in request.events])
+            stored = self._store.add_events(events)
             self.commits += 1
         except Exception as error:  # noqa: BLE001 - the thread must live on, and each request be answered
             self._store_apart(group, error)
@@ -106,6 +138,14 @@ class GroupWriter:
             end = start + len(request.events)
             request.answer.set_result(stored[start:end])
             start = end
+        self._tell(Commit(events, stored, len(group), time.monotonic() - began))
+
+    def _tell(self, commit: Commit) -> None:
+        try:
+            if self._on_commit is not None:
+                self._on_commit(commit)
+        except Exception:
+            logger.exception("what was committed could not be told")
 
     def _store_apart(self, group: Sequence[_Request], error: Exception) -> None:
         """After a failure, give each request its own commit: one bad neighbour spoils nobody's answer."""
