@@ -21,6 +21,8 @@ from argus_server.auth import Authentication, public, require, writing_uses
 from argus_server.bodies import BoundedBodies, Memory
 from argus_server.ingest import INGEST_ROUTES
 from argus_server.limits import Doorkeeper
+from argus_server.live import LIVE_ROUTES, LiveFeed
+from argus_server.operations import OPERATION_ROUTES, Metrics, Readiness, observed
 from argus_server.pages.handlers import PAGE_ROUTES
 from argus_server.pages.problems import EXCEPTION_HANDLERS
 from argus_server.pages.render import StaticFile, make_environment, static_files
@@ -28,9 +30,8 @@ from argus_server.pages.sign_in import SIGN_IN_ROUTES
 from argus_server.pages.tokens import TOKEN_ROUTES
 from argus_server.settings import Settings
 from argus_server.storage.credentials import Grant
-from argus_server.storage.store import SqlStore, open_store
-from argus_server.storage.writer import GroupWriter
-from argus_server.threads import in_thread
+from argus_server.storage.store import open_store
+from argus_server.storage.writer import Commit, GroupWriter
 from argus_server.urls import RawPathLitestar
 
 __all__ = ["create_app"]
@@ -39,6 +40,8 @@ _DOOR_THREADS = 20
 """Threads that ask who is there and read bodies: pages, in threads of their own, never hold these."""
 _DECODE_THREADS = 2
 """Threads that expand and decode large bodies: one holds the memory of one piece of a body."""
+_LAST_COMMIT_S = 5
+"""How long a database that hangs may keep the process when it is asked to stop."""
 _SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -51,15 +54,6 @@ _SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-
-
-@get("/healthz", guards=[public])
-@in_thread
-def healthz(request: Request[Any, Any, Any]) -> dict[str, str]:
-    """Say that the server answers and its database does."""
-    store: SqlStore = request.app.state.store
-    store.queries.check()
-    return {"status": "ok"}
 
 
 @get("/api/token", guards=[require("report", "read", "admin")])
@@ -93,6 +87,22 @@ async def _add_headers(message: Message, _scope: Scope) -> None:
         headers["Vary"] = "Accept, Accept-Encoding, Authorization, Cookie"
 
 
+class _Application(RawPathLitestar):
+    """Counts every request, and writes its line into the log."""
+
+    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await observed(super().answer, scope, receive, send, self.state.metrics)
+        else:
+            await super().answer(scope, receive, send)
+
+
+def _watch(metrics: Metrics, writer: GroupWriter, live: LiveFeed) -> None:
+    metrics.watch("argus_writer_requests", "Requests that wait for a commit.", lambda: writer.waiting[0])
+    metrics.watch("argus_writer_bytes", "The size of what waits for a commit.", lambda: writer.waiting[1])
+    metrics.watch("argus_live_listeners", "Pages that listen for changes.", lambda: live.listeners)
+
+
 def create_app(settings: Settings) -> Litestar:
     """Return the application. It opens its database, and migrates it, when it starts up."""
 
@@ -100,21 +110,34 @@ def create_app(settings: Settings) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         store = await anyio.to_thread.run_sync(open_store, settings.database)
         limits = settings.limits
+        metrics = app.state.metrics = Metrics()
+        live = app.state.live = LiveFeed(settings.database, max_listeners=limits.live_listeners)
+        readiness = app.state.readiness = Readiness(settings.database)
+
+        def on_commit(commit: Commit) -> None:
+            metrics.committed(commit)
+            live.committed(commit)
+
         writer = GroupWriter(
-            store, waiting_requests=limits.waiting_requests, waiting_bytes=limits.waiting_bytes
+            store,
+            waiting_requests=limits.waiting_requests,
+            waiting_bytes=limits.waiting_bytes,
+            on_commit=on_commit,
         )
         writer.start()
+        _watch(metrics, writer, live)
         app.state.store, app.state.writer = store, writer
         app.state.door_threads = anyio.CapacityLimiter(_DOOR_THREADS)
         app.state.decode_threads = anyio.CapacityLimiter(_DECODE_THREADS)
         app.state.memory = Memory(limits.held_bytes)
         app.state.doorkeeper = Doorkeeper(limits)
         try:
-            async with writing_uses(store.credentials):
+            async with live.running(), writing_uses(store.credentials):
                 yield
         finally:
-            await anyio.to_thread.run_sync(writer.close)
-            await anyio.to_thread.run_sync(store.close)
+            await anyio.to_thread.run_sync(writer.close, _LAST_COMMIT_S)
+            for part in (readiness, store):
+                await anyio.to_thread.run_sync(part.close)
 
     files = static_files()
     state = State(
@@ -124,23 +147,31 @@ def create_app(settings: Settings) -> Litestar:
             "static": {file.name: file for file in files.values()},
         }
     )
-    return RawPathLitestar(
+    return _Application(
         route_handlers=[
             *INGEST_ROUTES,
             *PAGE_ROUTES,
             *SIGN_IN_ROUTES,
             *TOKEN_ROUTES,
-            healthz,
+            *LIVE_ROUTES,
+            *OPERATION_ROUTES,
             own_token,
             static_file,
         ],
         lifespan=[lifespan],
         state=state,
-        middleware=[BoundedBodies, DefineMiddleware(Authentication, exclude=["^/static/", "^/healthz$"])],
+        middleware=[
+            BoundedBodies,
+            DefineMiddleware(Authentication, exclude=["^/static/", "^/healthz$", "^/readyz$"]),
+        ],
         exception_handlers=EXCEPTION_HANDLERS,  # type: ignore[arg-type]
         before_send=[_add_headers],
         compression_config=CompressionConfig(
-            backend="gzip", minimum_size=1000, gzip_compress_level=5, exclude=[r"^/api/events"]
+            backend="gzip",
+            minimum_size=1000,
+            gzip_compress_level=5,
+            exclude=[r"^/api/events"],
+            exclude_opt_key="uncompressed",
         ),
         request_max_body_size=settings.limits.body_bytes,
         logging_config=None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shlex
 import socket
 
@@ -60,6 +59,20 @@ def argus_register_commands(cli: click.Group) -> None:
     type=click.IntRange(0),
     help="Reporting requests a second with one token; 0 for any number.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How the log on standard error is written.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    show_default=True,
+    help="From which level on; info has a line for every request.",
+)
 @click.option("--json-ready", is_flag=True, help="Say that the server listens in one line of JSON.")
 def serve(
     host: str,
@@ -68,6 +81,8 @@ def serve(
     trusted_proxies: tuple[str, ...],
     read_rate: int,
     report_rate: int,
+    log_format: str,
+    log_level: str,
     *,
     json_ready: bool,
 ) -> None:
@@ -77,10 +92,12 @@ def serve(
     requests that were accepted.
     """
     from argus_server.app import create_app
+    from argus_server.operations import configure_logging
     from argus_server.serving import run
     from argus_server.settings import Limits, Settings, default_database
+    from argus_server.storage.dialect import describe
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logging(log_format, log_level)
     place = database or default_database()
     listener = _listen(host, port)
     try:
@@ -96,7 +113,7 @@ def serve(
             click.echo(json.dumps({"url": url, "sign_in_url": link}))
             return
         click.echo(f"Argus listens on {url}, data in {store.place}")
-        where = f" --database {shlex.quote(database)}" if database else ""
+        where = f" --database {shlex.quote(describe(database))}" if database else ""
         click.echo(
             f"Open {link}\n  (this link works once; `argus token link{where} --url {url}` makes another)"
         )

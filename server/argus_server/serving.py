@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -14,7 +15,7 @@ from argus_server.connections import BACKLOG, allow_connections, patient_protoco
 
 __all__ = ["Server", "run"]
 
-_GRACE_S = 30
+_GRACE_S = 25
 
 
 class Server(uvicorn.Server):
@@ -38,12 +39,23 @@ class Server(uvicorn.Server):
             )
         )
         self._announce = announce
+        self._state = app.state
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then announce."""
         await super().startup(sockets)
         if self.started:
             self._announce()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Be no longer ready, from the signal on."""
+        self._state.readiness.stopping = True
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the live streams, which would never end by themselves; then finish what was accepted."""
+        await self._state.live.stop()
+        await super().shutdown(sockets)
 
 
 def run(app: Any, listener: socket.socket, announce: Callable[[], None]) -> None:

@@ -31,6 +31,7 @@ class Limits:
         reads_per_s: pages and reads with one token, in one process; ten times that at once. 0 is no limit.
         reports_per_s: the same for requests that report. No limit unless one is set: a sweep of a thousand
             jobs shares a token, and the writer's queue holds back whoever sends more than is stored.
+        live_listeners: pages that listen for changes at once, in one process.
         failures_per_min: wrong tokens from one address before it is told to wait. Right ones are let in.
     """
 
@@ -48,6 +49,7 @@ class Limits:
     connections: int = 1000
     reads_per_s: int = 200
     reports_per_s: int = 0
+    live_listeners: int = 500
     failures_per_min: int = 10
 
 
