@@ -31,7 +31,7 @@ class Run:
         self.environment = {
             **os.environ,
             "ARGUS_HOME": str(home),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests"))),
             "OMP_NUM_THREADS": "1",
             "KERAS_BACKEND": "torch",
         }
@@ -46,7 +46,7 @@ class Run:
             start_new_session=True,
         )
 
-    def finish(self, *arguments: str, timeout_s: float = 120) -> tuple[int, str]:
+    def finish(self, *arguments: str, timeout_s: float = 240) -> tuple[int, str]:
         process = self.start(*arguments)
         try:
             output, _ = process.communicate(timeout=timeout_s)
@@ -86,20 +86,50 @@ def test_two_processes_tell_one_story(run, strategy):
 
     assert code == 0, output
     assert run.story() == FIT_AND_TEST, output
-    done = next(event for event in run.events() if event.event_type == "job_done")
-    assert done.job_id == "the-job"
-    assert done.data["metrics"]["rank"] == 0.5  # the mean over both processes
-    assert done.data["train_epochs"] == 2
-    assert done.data["metrics"]["Total_Batches"] == 4
-    assert done.data["metrics"]["Total_Train_Time"] > 0
+    assert {event.job_id for event in run.events() if event.job_id} == {"the-job"}
     assert len({event.batch_id for event in run.events()}) == 1
+    for event in run.events()[2:4]:
+        assert event.data["rank"] == 0.5  # the mean over both processes
+        assert event.data["ranks"] == 2  # logged after the callbacks, by the module
+        assert event.data.keys() == {
+            "epoch",
+            "batch_time_ms",
+            "lr",
+            "train_loss",
+            "val_loss",
+            "rank",
+            "ranks",
+        }
+    done, ended = run.events()[-2:]
+    metrics = done.data["metrics"]
+    assert {name: metrics[name] for name in ("rank", "local", "late")} == {"rank": 0.5, "local": 0, "late": 2}
+    assert done.data["train_epochs"] == 2
+    assert metrics["Total_Batches"] == 4
+    assert metrics["Total_Train_Time"] > 0
+    assert round(metrics["Inference_Throughput"] * metrics["Total_Inference_Time"]) == 32
+    assert round(metrics["Samples_Per_Second"] * 2 * metrics["Avg_Epoch_Time"]) == 2 * 32
+    assert (ended.data["n_done"], ended.data["n_failed"]) == (1, 0)
+
+
+def test_the_jobs_of_a_reporter_are_counted_wherever_they_ran(run):
+    for strategy in ("ddp", "ddp_fork"):
+        own = Run(run.home / strategy)
+
+        code, output = own.finish(str(HERE / "ddp_script.py"), strategy, "sweep")
+
+        assert code == 0, output
+        job = FIT_AND_TEST[1:-1]
+        assert own.story() == ["batch_start", *job, *job, "batch_done"], output
+        assert [event.job_id for event in own.events()] == [None, *["job-0"] * 4, *["job-1"] * 4, None]
+        ended = own.events()[-1].data
+        assert (ended["n_done"], ended["n_failed"], ended.get("status")) == (2, 0, None)
 
 
 def test_children_that_cannot_leave_a_file_report_all_the_same(run, tmp_path):
     (tmp_path / f"argus-{os.getuid()}").write_text("where the directory should be")
     run.environment["TMPDIR"] = str(tmp_path)
 
-    code, output = run.finish(str(HERE / "ddp_script.py"), "ddp_spawn")
+    code, output = run.finish(str(HERE / "ddp_script.py"), "ddp_fork")
 
     assert code == 0, output
     announced, epochs, done = FIT_AND_TEST[:2], FIT_AND_TEST[2:4], ["job_done"]
@@ -108,14 +138,27 @@ def test_children_that_cannot_leave_a_file_report_all_the_same(run, tmp_path):
     assert len(warnings) == 2, output  # one for each child that reports: of the fit, and of the test
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "ddp_spawn"])
-@pytest.mark.parametrize("failing_rank", [0, 1])
-def test_a_crash_on_either_rank_is_reported_once(run, strategy, failing_rank):
-    code, output = run.finish(str(HERE / "ddp_script.py"), strategy, str(failing_rank))
+CRASHES = [
+    *(("ddp", "fit", 0), ("ddp", "fit", 1), ("ddp", "test", 1)),
+    ("ddp_spawn", "fit", 1),
+    *(("ddp_fork", "fit", 0), ("ddp_fork", "fit", 1), ("ddp_fork", "test", 0), ("ddp_fork", "test", 1)),
+]
+
+
+@pytest.mark.parametrize(("strategy", "stage", "rank"), CRASHES)
+def test_a_crash_on_either_rank_is_reported_once(run, strategy, stage, rank):
+    code, output = run.finish(str(HERE / "ddp_script.py"), strategy, stage, str(rank))
 
     assert code != 0
-    words = [word for word in run.story() if word != "job_epoch 0"]
-    assert words == ["batch_start", "job_start", "job_failed", "batch_failed"], output
+    epochs = {"fit": ["job_epoch 0"], "test": ["job_epoch 0", "job_epoch 1"]}[stage]
+    told = run.story()
+    if strategy != "ddp" and "job_epoch 0" not in told:
+        epochs = []  # its process was ended before the epoch had all its metrics
+    assert told == ["batch_start", "job_start", *epochs, "job_failed", "batch_failed"], output
+    failed = run.events()[-2].data
+    assert failed["status"] == "failed"
+    if strategy != "ddp" or rank == 0:
+        assert "ValueError: boom" in failed["reason"]
 
 
 def test_two_processes_under_torchrun_tell_one_story(run, tmp_path_factory):
@@ -239,21 +282,40 @@ def test_a_script_that_fails_after_its_test_keeps_its_result(run):
     assert run.story() == FIT_AND_TEST, output
 
 
-def test_sigterm_interrupts_a_lightning_job(run):
-    script = (HERE / "ddp_script.py").read_text()
-    script = script.replace("devices=2", "devices=1").replace('raise ValueError("boom")', "self.stop_here()")
-    script = script.replace(
-        "    def on_train_epoch_end",
-        "    def stop_here(self):\n"
-        "        import os, signal\n"
-        "        os.kill(os.getpid(), signal.SIGTERM)\n\n"
-        "    def on_train_epoch_end",
-    )
+STOPPED = """
+import os, signal, sys
+from argus_integrations.lightning import ArgusCallback
+from integration.tiny_lightning import loader, scripted, trainer
 
-    _, output = run.finish("-c", script, "auto", "0")
+stage, signal_name = sys.argv[1:]
+model, t = scripted(), trainer([ArgusCallback()])
 
-    assert run.story()[-2:] == ["job_failed", "batch_failed"], output
-    assert run.events()[-2].data["status"] == "interrupted"
+def stop(self, *args):
+    if self.trainer.testing or (stage == "fit" and self.current_epoch == 1):
+        os.kill(os.getpid(), getattr(signal, signal_name))
+
+type(model).on_test_batch_end = type(model).on_train_batch_end = stop
+t.fit(model, loader(), loader())
+t.test(model, loader(), verbose=False)
+"""
+
+
+def test_a_signal_interrupts_a_lightning_job_once(run):
+    ways = [(stage, name) for stage in ("fit", "test") for name in ("SIGINT", "SIGTERM")]
+    runs = [Run(run.home / "-".join(way)) for way in ways]
+    processes = [own.start("-W", "ignore", "-c", STOPPED, *way) for own, way in zip(runs, ways, strict=True)]
+    outputs = [process.communicate(timeout=200)[0] for process in processes]
+
+    for way, own, output in zip(ways, runs, outputs, strict=True):
+        before = {"fit": ["job_epoch 0"], "test": ["job_epoch 0", "job_epoch 1"]}[way[0]]
+        assert own.story() == ["batch_start", "job_start", *before, "job_failed", "batch_failed"], (
+            way,
+            output,
+        )
+        failed = own.events()[-2].data
+        assert failed["status"] == "interrupted"
+        reason = {"SIGINT": "KeyboardInterrupt", "SIGTERM": "SIGTERMException"}[way[1]]
+        assert failed["error"]["type"] == reason
 
 
 def test_importing_the_package_imports_no_framework():
