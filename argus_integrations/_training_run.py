@@ -407,6 +407,7 @@ class TrainingRun:
             self._fail(None, reason=f"the {self.state} stage did not reach its end", interrupted=True)
         elif self.state == "trained" and not self._batch_names_it:
             self._warn_untested()
+        self._fail_copies()
         self._close_implicit_batch(error)
         self.flush()
 
@@ -420,6 +421,16 @@ class TrainingRun:
         _sidecar.delete(*self._sidecar_key)
         if error is None and self.state in ("training", "testing"):
             self._fail_silently()
+
+    def _fail_copies(self) -> None:
+        """Report the deep copies in this batch whose training or test did not end, before it is closed."""
+        if self._options.batch is not None or self._batch.is_closed:
+            return
+        for run in list(_open_runs):
+            is_open = run.state in ("training", "testing") and not run._result.metrics
+            if run._batch is self._batch and run is not self and is_open:
+                run._is_trial = True  # one of several: its failure is not that of the batch
+                run._fail(None, reason=f"the {run.state} stage did not reach its end", interrupted=True)
 
     def end_of_process(self) -> None:
         """Close what is still open at exit, as failed if an exception ended the process."""
@@ -744,9 +755,13 @@ _open_runs: set[TrainingRun] = set()
 
 @never_raise
 def _close_open_runs() -> None:
-    runs = {*_open_runs, *_known_runs}
-    for run in sorted(runs, key=lambda run: run.state not in ("training", "testing")):
-        _close_at_exit(run)  # whose jobs fail comes first: another may end the batch that they share
+    has_crashed = _last_error() is not None
+
+    def is_blamed(run: TrainingRun) -> bool:
+        return has_crashed and run.state in ("training", "testing")
+
+    for run in sorted({*_open_runs, *_known_runs}, key=is_blamed, reverse=True):
+        _close_at_exit(run)  # first the copies that the error ended: the others may end their batch
 
 
 @never_raise

@@ -10,6 +10,7 @@ from integration.test_processes import Run
 from integration.tiny_keras import FIT_AND_TEST
 
 SCRIPT = """
+import sys
 import keras, numpy as np
 from argus_integrations.keras import ArgusCallback
 {before}

@@ -70,7 +70,7 @@ def test_every_execution_of_a_trial_is_a_job(sent, search):
     assert by_job(sent) == [FIT, FIT]
 
 
-def test_a_trial_that_fails_is_a_failed_job_and_the_search_goes_on(sent, story, search):
+def test_a_trial_that_fails_is_a_failed_job_and_the_search_goes_on(sent, story, data_of, search):
     class Fails(keras.callbacks.Callback):
         left = 1
 
@@ -92,7 +92,9 @@ def test_a_trial_that_fails_is_a_failed_job_and_the_search_goes_on(sent, story, 
     cb.close()
 
     assert by_job(sent) == [["job_start", "job_epoch 0", "job_failed"], FIT]
-    assert story(sent)[-2:] == ["job_failed", "batch_failed"]
+    assert story(sent)[-2:] == ["job_failed", "batch_done"]
+    assert data_of(sent, "batch_done")["untested"] == [sent.of_type("job_start")[1].job_id]
+    assert data_of(sent, "batch_done")["n_failed"] == 1
 
 
 def test_a_search_that_tests_each_trial_ranks_each(sent, search):
