@@ -56,10 +56,13 @@ def projects_page(request: AnyRequest) -> Response[str]:
     """Show every project that the caller may see."""
     projects = [item for item in _queries(request).projects() if request.user.sees(item.name)]
     leaders = {item.name: _leader_or_none(_queries(request), item.name) for item in projects}
-    return render(
-        request,
-        Page("projects.html", {"projects": projects, "leaders": leaders, "server_url": _server_url(request)}),
-    )
+    context = {
+        "projects": projects,
+        "leaders": leaders,
+        "public": request.app.state.store.credentials.public_projects(),
+        "server_url": _server_url(request),
+    }
+    return render(request, Page("projects.html", context))
 
 
 def _leader_or_none(queries: Queries, name: str) -> Leader | None:

@@ -282,6 +282,7 @@ def test_visitors_see_only_what_is_public(published):
     page = published.request("nobody", "GET", "/", html=True).text
 
     assert [item["project"] for item in listed] == ["p"]
+    assert ">public</span>" in page
     assert "/p/o/" not in page
     assert 'href="/sign-in' in page
     assert 'href="/tokens"' not in page
@@ -305,4 +306,5 @@ def test_a_private_project_is_closed_at_once(published):
 
 
 def test_projects_are_private_until_somebody_says_otherwise(callers):
+    assert ">public</span>" not in callers.request("admin", "GET", "/").text
     assert callers.server.store.credentials.projects() == {"o": False, "p": False}
