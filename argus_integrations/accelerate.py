@@ -149,9 +149,7 @@ class ArgusTracker(CommonCallback, GeneralTracker):
 
     @never_raise
     def store_init_configuration(self, values: Mapping[str, Any]) -> None:
-        """Announce a job with this config, unless `start` has done so."""
-        if values is self._argus_config and self._argus_run.state == "training":
-            return
+        """Announce a job with this config, unless the same `init_trackers` has done so by `start`."""
         if self._argus_run.state == "idle" or _init_call() is not None:
             self._argus_begin(values)
         else:

@@ -491,7 +491,7 @@ def test_without_init_trackers_a_result_is_a_job_all_the_same(sent, story):
 
 @pytest.mark.parametrize(
     ("argument", "environment", "project"),
-    [("said", "set", "said"), (None, "set", "set"), (None, None, "initialised")],
+    [("said", "set", "said"), ("said", None, "said"), (None, "set", "set"), (None, None, "initialised")],
 )
 def test_the_project_is_said_or_set_or_that_of_init_trackers(
     sent, monkeypatch, argument, environment, project
