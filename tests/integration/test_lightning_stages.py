@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import sys
+import time
 
 import lightning.pytorch as pl
 import pytest
@@ -12,6 +13,7 @@ import pytorch_lightning
 import torch
 from integration.tiny_lightning import BATCH_SIZE, BATCHES, loader, regressor, scripted, stream, trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, StochasticWeightAveraging
+from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, IterableDataset
 
 from argus_integrations.lightning import ArgusCallback
@@ -386,6 +388,17 @@ trainer:
 """
 
 
+def test_a_trainer_with_its_own_logger_bar_and_checkpoints_reports_the_same(sent, tmp_path):
+    model = scripted()
+    options = {"logger": CSVLogger(tmp_path), "default_root_dir": tmp_path, "max_epochs": 2}
+    t = pl.Trainer(callbacks=ArgusCallback(), accelerator="cpu", devices=1, **options)
+
+    t.fit(model, loader(), loader())
+    t.test(model, loader())
+
+    assert stream(sent) == [START, *FIT, DONE, END]
+
+
 @pytest.mark.parametrize("namespace", [pl, pytorch_lightning], ids=["lightning", "pytorch_lightning"])
 def test_a_command_line_takes_the_callback_from_its_config(sent, tmp_path, data_of, namespace, monkeypatch):
     cli = importlib.import_module(f"{namespace.__name__}.cli")
@@ -412,3 +425,49 @@ def test_a_command_line_takes_the_callback_from_its_config(sent, tmp_path, data_
         ("from-yaml", None),
         ("from-yaml", "from-yaml"),
     }
+
+
+def test_a_command_line_takes_the_callback_from_its_arguments(sent, monkeypatch):
+    words = ["--trainer.callbacks+=argus_integrations.lightning.ArgusCallback"]
+    words += ["--trainer.callbacks.project=from-words", "--trainer.callbacks.seed=3"]
+    quiet = ["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"]
+    words += [
+        *(f"--trainer.{name}=false" for name in quiet),
+        "--trainer.accelerator=cpu",
+        "--seed_everything=4",
+    ]
+    monkeypatch.setattr(sys, "argv", ["train.py", "test", *words])
+
+    importlib.import_module("lightning.pytorch.cli").LightningCLI(cli_model(pl), save_config_callback=None)
+
+    assert stream(sent) == [*BEGIN, DONE, END]
+    assert {event.source.project for event in sent.events} == {"from-words"}
+
+
+# --- what is measured -------------------------------------------------------------------------------
+
+
+def test_the_time_of_an_epoch_is_without_its_validations_and_that_of_a_test_without_its_data(sent, data_of):
+    class Slow(torch.utils.data.Dataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            time.sleep(0.5)
+            return torch.ones(2), torch.ones(1)
+
+    def validation_step(self, batch, batch_idx):
+        if not self.trainer.sanity_checking:
+            time.sleep(0.5)
+
+    model, t = scripted(validation_step=validation_step), trainer([ArgusCallback()], val_check_interval=0.5)
+
+    t.fit(model, loader(2), loader(1))
+    t.test(model, DataLoader(Slow(), batch_size=1), verbose=False)
+
+    metrics = data_of(sent, "job_done")["metrics"]
+    assert metrics["Total_Train_Time"] > 4 * 0.5
+    assert metrics["Avg_Epoch_Time"] < 0.5
+    assert metrics["Total_Inference_Time"] < 0.5
+    assert round(metrics["Inference_Throughput"] * metrics["Total_Inference_Time"]) == 2
+    assert round(metrics["Samples_Per_Second"] * metrics["Avg_Epoch_Time"]) == 2 * BATCH_SIZE
