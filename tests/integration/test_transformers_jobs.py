@@ -211,7 +211,7 @@ def test_a_disabled_callback_sends_nothing(sent, tmp_path, monkeypatch):
 # --- searches -------------------------------------------------------------------------------------
 
 
-def search(t, n_trials=2, **options):
+def search(t, n_trials=2, **study):
     """Search with the real optuna, as `Trainer.hyperparameter_search` does."""
     import optuna
 
@@ -223,7 +223,7 @@ def search(t, n_trials=2, **options):
         backend="optuna",
         n_trials=n_trials,
         sampler=optuna.samplers.RandomSampler(0),
-        **options,
+        **study,
     )
 
 
@@ -287,13 +287,15 @@ def test_a_pruned_trial_is_no_failure(sent, story, data_of, tmp_path):
     assert all(epoch.data["val_loss"] > 0 for epoch in sent.of_type("job_epoch"))
 
 
-def test_a_failed_trial_fails_alone(sent, story, data_of, tmp_path):
+def test_a_trial_that_an_exception_ends_fails_alone(sent, story, data_of, tmp_path):
+    import optuna
+
     cb = ArgusCallback()
     t = trainer(
-        cb, tmp_path, model_init=Regressor, callbacks=[raising("on_epoch_end", ValueError("boom"), 1)]
+        cb, tmp_path, model_init=Regressor, callbacks=[raising("on_epoch_end", optuna.TrialPruned(), 1)]
     )
 
-    search(t, catch=(ValueError,))
+    search(t)
     cb.close()
 
     assert story(sent) == ["batch_start", *JOB[:2], "job_failed", *JOB, "batch_done"]

@@ -1,11 +1,11 @@
-"""A Trainer in two processes, run by test_processes.py under torchrun."""
+"""A Trainer in two processes under torchrun: DIRECTORY [RANK], which fails in the second epoch."""
 
 from __future__ import annotations
 
 import sys
 
 import torch
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from argus_integrations.transformers import ArgusCallback
 
@@ -20,6 +20,15 @@ class Regressor(torch.nn.Module):
     def forward(self, x, labels):
         predicted = self.layer(x)
         return {"loss": torch.nn.functional.mse_loss(predicted, labels), "logits": predicted}
+
+
+class FailOn(TrainerCallback):
+    def __init__(self, rank):
+        self.rank = rank
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        if args.process_index == self.rank and state.global_step:
+            raise ValueError("boom")
 
 
 def main():
@@ -38,7 +47,14 @@ def main():
         disable_tqdm=True,
     )
     cb = ArgusCallback(project="p", job_id="the-job")
-    trainer = Trainer(Regressor(), arguments, train_dataset=data, eval_dataset=data, callbacks=[cb])
+    trainer = Trainer(
+        Regressor(),
+        arguments,
+        train_dataset=data,
+        eval_dataset=data,
+        compute_metrics=lambda prediction: {"samples": len(prediction.predictions)},
+        callbacks=[cb, *(FailOn(int(rank)) for rank in sys.argv[2:])],
+    )
     with cb:
         trainer.train()
     trainer.evaluate()
