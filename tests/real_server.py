@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,14 @@ ARGUS = [sys.executable, "-m", "argus_core"]
 
 
 class RealServer:
-    """Runs on one SQLite file. `start` returns once the server listens; the port stays the same."""
+    """Runs on one SQLite file, or the database of a URL. `start` returns once the server listens.
 
-    def __init__(self, directory: Path) -> None:
-        self.database = directory / "argus.sqlite3"
+    The port stays the same; `options` are those of `argus serve`.
+    """
+
+    def __init__(self, directory: Path, database: str | None = None, options: Sequence[str] = ()) -> None:
+        self.database = database or directory / "argus.sqlite3"
+        self.options = options
         self.log = directory / "server.log"
         self.port = 0
         self.url = ""
@@ -33,11 +38,10 @@ class RealServer:
         return result.stdout.strip()
 
     def start(self) -> RealServer:
+        command = [*ARGUS, "serve", "--database", str(self.database), "--port", str(self.port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*ARGUS, "serve", "--database", str(self.database), "--port", str(self.port), "--json-ready"],
-                stdout=subprocess.PIPE,
-                stderr=log,
+                [*command, "--json-ready", *self.options], stdout=subprocess.PIPE, stderr=log
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
