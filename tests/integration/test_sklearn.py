@@ -151,6 +151,21 @@ def test_what_a_scorer_has_negated_is_reported_as_it_is_defined(sent, scorer, co
     assert result.metrics.keys() == {scorer.removeprefix("neg_")}
 
 
+def test_nothing_is_predicted_twice(sent):
+    class Counting(Mean):
+        calls = 0
+
+        def predict(self, x):
+            self.calls += 1
+            return super().predict(x)
+
+    estimator = Counting()
+    evaluate(estimator, TRAIN, TEST, ["neg_mean_squared_error", "r2", mean_absolute_error])
+
+    assert estimator.calls == 1
+    assert {"MSE", "R2", "MAE"} <= metrics_of(sent).keys()
+
+
 def test_scorers_of_probabilities_ask_the_estimator(sent):
     evaluate(LogisticRegression(), TRAIN_CLASSES, TEST_CLASSES, ["roc_auc", "neg_log_loss", "accuracy"])
 
