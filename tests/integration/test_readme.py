@@ -37,8 +37,16 @@ model = scripted()
 train_loader = val_loader = test_loader = loader()
 """
 
+TRAINER = """
+from integration.tiny_trainer import Line, Regressor, mse
+
+model, f = Regressor(), mse
+train = val = test = Line()
+"""
+
 READER_HAS = {
     ("Lightning", 0): (LIGHTNING, {"job_epoch": 10, "job_done": 1}),
+    ("Hugging", 0): (TRAINER, {"job_epoch": 3, "job_done": 1}),
     ("Several", 0): (TRAIN, {"job_epoch": 6, "job_done": 3}),
     ("Several", 1): (TRAIN, {"job_epoch": 40, "job_done": 20}),
 }
