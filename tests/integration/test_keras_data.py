@@ -156,26 +156,23 @@ class OwnStep(keras.Model):
     def call(self, x):
         return self.dense(x)
 
-    def compile(self, **options):
-        super().compile(metrics=[], **options)
-
     def train_step(self, *arguments):
-        if BACKEND == "jax":
-            state, _ = arguments
-            return {"critic": 0.25, "generator": 0.5}, state
-        return {"critic": 0.25, "generator": 0.5}
+        return returned(arguments, critic=0.25, generator=0.5)
 
     def test_step(self, *arguments):
-        if BACKEND == "jax":
-            state, _ = arguments
-            return {"critic": 0.75}, (state[0], state[1], state[2])
-        return {"critic": 0.75}
+        return returned(arguments, critic=0.75)
+
+
+def returned(arguments, **logs):
+    """Return logs as a step of this backend does; JAX hands a state through."""
+    tensors = {name: keras.ops.convert_to_tensor(value) for name, value in logs.items()}
+    return (tensors, arguments[0]) if BACKEND == "jax" else tensors
 
 
 def test_a_model_with_its_own_step_reports_what_it_returns_and_no_rate_of_an_idle_optimizer(sent, data_of):
     cb = ArgusCallback()
     model = OwnStep()
-    model.compile(loss="mse")
+    model.compile()
 
     fit(model, cb)
     evaluate(model, cb)
@@ -294,7 +291,7 @@ def test_outputs_keep_their_names_and_equal_metrics_of_two_do_not_collide(sent, 
 
 
 @pytest.mark.parametrize(
-    "class_name", ["MyNet", "ResNet50V2", "MyCNN2D", "MLPMixer", "LSTMForecaster", "GPT2", "_Net"]
+    "class_name", ["MyNet", "ResNet50V2", "MyCNN2D", "MLPMixer", "LSTMForecaster", "GPT2"]
 )
 @pytest.mark.parametrize("instance", [1, 2])
 def test_a_name_that_keras_has_made_up_is_the_class(sent, data_of, class_name, instance):
@@ -536,9 +533,16 @@ def test_a_model_that_accumulates_gradients_counts_its_batches(sent):
     assert [epoch["lr"] for epoch in curve(sent)] == pytest.approx([0.1, 0.1])
 
 
+def built():
+    """A model with weights: TensorFlow restores no other."""
+    model = regressor()
+    model.build((None, 2))
+    return model
+
+
 def test_a_checkpoint_and_a_backup_beside_the_callback_change_nothing(sent, story, tmp_path):
     cb = ArgusCallback()
-    model = regressor()
+    model = built()
     beside = [
         keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", save_best_only=True),
         keras.callbacks.BackupAndRestore(tmp_path / "backup"),
@@ -560,12 +564,12 @@ def test_a_training_that_a_backup_restores_goes_on_at_its_epoch(sent, tmp_path):
                 raise KeyboardInterrupt
 
     first, second = ArgusCallback(), ArgusCallback()
-    model = regressor()
+    model = built()
 
     backup = keras.callbacks.BackupAndRestore(tmp_path)
     with pytest.raises(KeyboardInterrupt), first:
         model.fit(X, Y, epochs=4, callbacks=[backup, first, Interrupts()], **QUIET)
-    again = regressor()
+    again = built()
     again.fit(X, Y, epochs=4, callbacks=[keras.callbacks.BackupAndRestore(tmp_path), second], **QUIET)
     evaluate(again, second)
 
