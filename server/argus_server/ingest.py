@@ -199,6 +199,7 @@ async def take_event(request: Request[Any, Any, Any]) -> Response[dict[str, Any]
     body = await _body(request)
     item = await _work(request, len(body), partial(read_event, body, _limits(request)))
     if isinstance(item, Rejected):
+        request.app.state.metrics.rejected(1)
         return _answer(item.status_code, _explain(item, 0))
     _check_projects(request.user, [item])
     (stored,) = await _store(request, [item], _weight([body]))
@@ -217,6 +218,7 @@ async def take_events(request: Request[Any, Any, Any]) -> Response[Any]:
     for part in _parts(pieces):
         items = await _work(request, sum(map(len, part)), partial(read_items, part, _limits(request)))
         events = [item for item in items if isinstance(item, Event)]
+        request.app.state.metrics.rejected(len(items) - len(events))
         _check_projects(request.user, events)
         answer.add(items, await _store(request, events, _weight(part)) if events else [])
     return answer.response()

@@ -158,7 +158,8 @@ class Metrics:
 
     def rejected(self, count: int) -> None:
         """Count events that were refused: what is broken has no type that could be trusted."""
-        self._events.labels("unknown", "rejected").inc(count)
+        if count:
+            self._events.labels("unknown", "rejected").inc(count)
 
     def answered(self, method: str, route: str, status: int, seconds: float, *, is_stream: bool) -> None:
         """Count a request."""
@@ -224,7 +225,7 @@ async def observed(
     finally:
         route = scope.get("path_template") or "(none)"
         seconds = time.perf_counter() - began
-        method = str(scope.get("method", ""))
+        method = "HEAD" if scope.get("argus_head") else str(scope.get("method", ""))
         metrics.answered(method, route, answer.status, seconds, is_stream=answer.is_stream)
         if access.isEnabledFor(logging.INFO):
             _write_line(scope, method, route, answer, seconds)
@@ -292,7 +293,7 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return _without_secrets(json.dumps(line, ensure_ascii=False, default=str))
+        return _without_secrets(json.dumps(line, default=str))
 
 
 def configure_logging(log_format: str, level: str) -> None:

@@ -1,0 +1,235 @@
+"""What whoever runs the server is told: readiness, metrics, the log."""
+
+from __future__ import annotations
+
+import json
+import signal
+from contextlib import closing
+
+import pytest
+import requests
+from litestar.testing import TestClient
+from prometheus_client.parser import text_string_to_metric_families
+from real_server import RealServer
+from unit.server.wire import body
+
+from argus_server.app import create_app
+from argus_server.settings import Settings
+from argus_server.storage.store import open_store
+
+
+def numbers(server) -> dict[str, float]:
+    """Return every sample of /metrics by its name and labels, as Prometheus reads them."""
+    answer = server.get("/metrics")
+    assert answer.status_code == 200
+    return {
+        sample.name + "".join(f" {value}" for _, value in sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+# --- ready ------------------------------------------------------------------------------------
+
+
+def test_a_server_is_ready_until_it_is_asked_to_stop(server):
+    assert (server.get("/readyz", scope=None).status_code, server.get("/healthz").status_code) == (200, 200)
+
+    server.client.app.state.readiness.stopping = True
+
+    answer = server.get("/readyz", scope=None)
+    assert (answer.status_code, answer.json()["reason"]) == (503, "the server is shutting down")
+    assert server.get("/healthz", scope=None).status_code == 200
+
+
+@pytest.mark.parametrize(("revision", "is_ready"), [("0001", False), (None, False), ("9999", True)])
+def test_a_server_is_ready_for_its_tables_and_for_later_ones(server, tmp_path, revision, is_ready):
+    import sqlite3
+
+    with closing(sqlite3.connect(tmp_path / "argus.sqlite3", isolation_level=None)) as connection:
+        connection.execute("DELETE FROM alembic_version")
+        if revision:
+            connection.execute("INSERT INTO alembic_version VALUES (?)", [revision])
+
+    answer = server.get("/readyz", scope=None)
+
+    assert (answer.status_code == 200) is is_ready
+    assert is_ready or "revision" in answer.json()["reason"]
+
+
+def test_a_server_whose_database_is_away_lives_and_is_not_ready(postgres):
+    database = postgres.new_database()
+    with TestClient(create_app(Settings(database=database)), base_url="http://127.0.0.1:8421") as client:
+        assert client.get("/readyz").status_code == 200
+
+        name = database.partition("?")[0].rpartition("/")[2]
+        postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        client.app.state.readiness._answer = (float("-inf"), None)  # nobody has asked for a second
+        answer = client.get("/readyz")
+        alive = client.get("/healthz")
+        postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        client.app.state.readiness._answer = (float("-inf"), None)
+
+        assert (answer.status_code, answer.json()["reason"]) == (503, "the database does not answer")
+        assert alive.status_code == 200
+        assert client.get("/readyz").status_code == 200
+
+
+# --- metrics ----------------------------------------------------------------------------------
+
+
+def test_events_are_counted_by_type_and_by_what_became_of_them(server):
+    event = body("job_start", "j")
+    server.send(event, body("job_done", "j", metrics={"MSE": 1}), {"nonsense": 1})
+    server.send(event)
+    server.post("/api/events", json={"nonsense": 1})
+
+    counted = {
+        name: value for name, value in numbers(server).items() if name.startswith("argus_events_total")
+    }
+
+    assert counted == {
+        "argus_events_total accepted job_start": 1,
+        "argus_events_total deduplicated job_start": 1,
+        "argus_events_total accepted job_done": 1,
+        "argus_events_total rejected unknown": 2,
+    }
+
+
+def test_requests_are_counted_by_route_whatever_their_path_and_method(server):
+    server.send(body("job_start", "j"))
+    before = set(numbers(server))
+    for number in range(20):
+        server.get(f"/p/nobody-{number}/leaderboard")
+        server.get(f"/nowhere/{number}?code={number}")
+        server.request(f"METHOD{number}", "/healthz")
+        server.request("HEAD", "/p/p/jobs")
+
+    after = numbers(server)
+
+    added = {name for name in set(after) - before if name.startswith("argus_http_requests_total")}
+    assert added == {
+        "argus_http_requests_total GET /p/{project}/leaderboard 404",
+        "argus_http_requests_total GET (none) 404",
+        "argus_http_requests_total other (none) 405",
+        "argus_http_requests_total HEAD /p/{project}/jobs 200",
+        "argus_http_requests_total GET /metrics 200",
+    }
+    assert after["argus_http_requests_total HEAD /p/{project}/jobs 200"] == 20
+    assert after["argus_http_request_duration_seconds_count GET /p/{project}/leaderboard"] == 20
+    assert not any("nobody" in name or "METHOD" in name for name in after)
+
+
+def test_the_writer_the_listeners_and_the_process_are_measured(server):
+    server.send(body("job_start", "j"), body("job_epoch", "j", epoch=0))
+
+    read = numbers(server)
+
+    assert read["argus_commit_duration_seconds_count"] == read["argus_commit_requests_count"] == 1
+    assert read["argus_commit_events_sum"] == 2
+    assert read["argus_writer_requests"] == read["argus_writer_bytes"] == read["argus_live_listeners"] == 0
+    assert read["process_resident_memory_bytes"] > 10_000_000
+
+
+def test_two_applications_in_one_process_count_apart(server, tmp_path):
+    with TestClient(create_app(Settings(database=str(tmp_path / "other.sqlite3")))):
+        server.send(body("job_start", "j"))
+
+    assert numbers(server)["argus_events_total accepted job_start"] == 1
+
+
+# --- the log ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def logging_server(tmp_path):
+    """Return a function that runs requests against a real server and returns the lines of its log."""
+
+    def run(act, *options: str) -> list[str]:
+        server = RealServer(tmp_path, options=options).start()
+        try:
+            act(server)
+        finally:
+            assert server.end(signal.SIGTERM) == 0
+        return server.log.read_text().splitlines()
+
+    return run
+
+
+def test_the_log_has_a_line_for_every_request_and_no_secret(logging_server):
+    secrets = []
+
+    def act(server):
+        token = server.make_token("admin")
+        code = server.sign_in_url.partition("code=")[2]
+        secrets.extend([token, code])
+        headers = {"Authorization": f"Bearer {token}"}
+        event = body("job_start", "j", project="a b\n\u2028c")
+        requests.post(f"{server.url}/api/events", json=event, headers=headers, timeout=30)
+        requests.get(server.sign_in_url, timeout=30)
+        requests.get(f"{server.url}/p/a%20b%0A%E2%80%A8c/leaderboard?x={token}", headers=headers, timeout=30)
+        requests.get(f"{server.url}/{token}", headers={"Authorization": "Bearer wrong"}, timeout=30)
+
+    lines = logging_server(act, "--log-format", "json", "--log-level", "info")
+
+    records = [json.loads(line) for line in lines]
+    answered = [record for record in records if record["logger"] == "argus_server.access"]
+    assert [(r["method"], r["route"], r["status"], r.get("project")) for r in answered][:2] == [
+        ("POST", "/api/events", 200, None),
+        ("GET", "/sign-in", 303, None),
+    ]
+    board = next(record for record in answered if record["route"] == "/p/{project}/leaderboard")
+    assert (board["status"], board["project"]) == (200, "a b\n\u2028c")
+    assert board["ms"] > 0
+    assert board["bytes"] > 100
+    assert (answered[-1]["route"], answered[-1]["status"]) == ("(none)", 404)
+    assert not [line for line in lines for secret in secrets if secret in line]
+
+
+def test_the_text_log_has_one_line_for_a_request_whatever_a_project_is_called(logging_server):
+    def act(server):
+        headers = {"Authorization": f"Bearer {server.make_token('admin')}"}
+        requests.get(f"{server.url}/p/x%0AERROR%20fake/leaderboard", headers=headers, timeout=30)
+
+    lines = logging_server(act, "--log-level", "info")
+
+    (line,) = (line for line in lines if "argus_server.access" in line)
+    assert "method=GET route=/p/{project}/leaderboard status=404 ms=" in line
+    assert line.endswith('project="x\\nERROR fake"')
+
+
+def test_a_server_that_is_not_asked_logs_nothing(logging_server):
+    def act(server):
+        requests.get(f"{server.url}/healthz", timeout=30)
+
+    assert logging_server(act) == []
+
+
+def test_an_error_is_logged_with_its_traceback_and_without_the_password_of_the_database(tmp_path, postgres):
+    database = postgres.new_database().replace("postgres@", "postgres:hunter2@")
+    token = open_token(database)
+    server = RealServer(tmp_path, database, ["--log-format", "json"]).start()
+    try:
+        postgres.execute("ALTER TABLE event RENAME TO gone", database)
+        answer = requests.post(
+            f"{server.url}/api/events",
+            json=body("job_start", "j"),
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+        )
+        postgres.execute("ALTER TABLE gone RENAME TO event", database)
+    finally:
+        server.end()
+    log = server.log.read_text()
+
+    records = [json.loads(line) for line in log.splitlines()]
+    assert answer.status_code == 503
+    assert any("Traceback" in record.get("exception", "") for record in records)
+    assert "hunter2" not in log
+    assert token not in log
+
+
+def open_token(database: str) -> str:
+    with closing(open_store(database)) as store:
+        return store.credentials.create_token("admin")
