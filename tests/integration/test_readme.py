@@ -44,9 +44,17 @@ model, f = Regressor(), mse
 train = val = test = Line()
 """
 
+KERAS = """
+from integration.tiny_keras import X, Y, keras
+
+model = keras.Sequential([keras.layers.Dense(1)])
+(x, y), (x_val, y_val), (x_test, y_test) = [(X, Y)] * 3
+"""
+
 READER_HAS = {
     ("Lightning", 0): (LIGHTNING, {"job_epoch": 10, "job_done": 1}),
     ("Hugging", 0): (TRAINER, {"job_epoch": 3, "job_done": 1}),
+    ("Keras", 0): (KERAS, {"job_epoch": 10, "job_done": 1}),
     ("Several", 0): (TRAIN, {"job_epoch": 6, "job_done": 3}),
     ("Several", 1): (TRAIN, {"job_epoch": 40, "job_done": 20}),
 }
