@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Any
 
 import anyio
@@ -145,6 +146,7 @@ def create_app(settings: Settings) -> Litestar:
             "settings": settings,
             "templates": make_environment(files),
             "static": {file.name: file for file in files.values()},
+            "build": f"{version('argus-leaderboard')} {sorted(file.name for file in files.values())}",
         }
     )
     return _Application(

@@ -1,73 +1,92 @@
-"""The leaderboard as CSV, JSON and Markdown: the same `RankedTable` as the page."""
+"""The leaderboard as CSV, JSON and Markdown, made from the same `Ranking` as the page.
+
+Each is every row of the view, whatever page was asked for, and comes in pieces: a large board is never
+in memory as a whole.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
 
 from argus_server.exports.text import csv_text, iso_time, markdown_text
-from argus_server.ranking.table import Cell, Column, RankedTable, Row
+from argus_server.ranking.board import Placed
+from argus_server.ranking.rank import Ranking
+from argus_server.ranking.table import Cell, Column, Row
 
-__all__ = ["leaderboard_csv", "leaderboard_json", "leaderboard_markdown", "leaderboard_object"]
+__all__ = ["leaderboard_csv", "leaderboard_json", "leaderboard_markdown"]
 
 ABSENT = "∅"
+_ROWS_AT_ONCE = 500
 _ARROWS = {"lower": " ↓", "higher": " ↑", "unknown": ""}
 
 
 # --- CSV --------------------------------------------------------------------------------------
 
 
-def leaderboard_csv(table: RankedTable) -> str:
-    """Return RFC 4180 text: raw values in raw units at round-trip precision, empty where there are none.
+def leaderboard_csv(ranking: Ranking) -> Iterator[str]:
+    """Yield RFC 4180 text: raw values in raw units at round-trip precision, empty where there are none.
 
     A mean has three columns: the mean, `NAME (std)` and `NAME (n)`.
     """
-    grouped = table.view.group == "cell"
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(csv_text(name) for name in _csv_header(table, grouped=grouped))
-    for row in table.rows:
-        writer.writerow(csv_text(value) for value in _csv_row(table, row, grouped=grouped))
-    return out.getvalue()
+    grouped = ranking.view.group == "cell"
+    rows: Iterator[list[Any]] = (
+        (_csv_cells(ranking, row) for row in ranking.stream())
+        if grouped
+        else (_csv_job(ranking, rank, item) for rank, item in ranking.raw())
+    )
+    for some in _batched(chain([_csv_header(ranking, grouped=grouped)], rows)):
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\r\n")
+        writer.writerows([csv_text(value) for value in row] for row in some)
+        yield out.getvalue()
 
 
-def _csv_header(table: RankedTable, *, grouped: bool) -> list[str]:
-    header = ["rank", *(column.id for column in table.columns if column.kind == "identity")]
+def _csv_header(ranking: Ranking, *, grouped: bool) -> list[Any]:
+    header = ["rank", *(column.id for column in ranking.columns if column.kind == "identity")]
     if grouped:
         header.append("n")
-    for column in table.metric_columns:
+    for column in ranking.metric_columns:
         header.append(column.id)
         if grouped:
             header += [f"{column.id} (std)", f"{column.id} (n)"]
     return header if grouped else [*header, "batch_id", "job_id", "finished_at", "superseded_by"]
 
 
-def _csv_row(table: RankedTable, row: Row, *, grouped: bool) -> list[Any]:
-    values: list[Any] = [row.rank]
-    values += [getattr(row, column.key) for column in table.columns if column.kind == "identity"]
-    if grouped:
-        values.append(row.n)
-    for column in table.metric_columns:
+def _csv_job(ranking: Ranking, rank: int | None, item: Placed) -> list[Any]:
+    job = item.job
+    values = [job.metrics.get(column.key) for column in ranking.metric_columns]
+    end = [job.batch_id, job.job_id, iso_time(job.finished_us), "/".join(item.superseded_by or ())]
+    return [rank, job.model, job.dataset, job.seed, *values, *end]
+
+
+def _csv_cells(ranking: Ranking, row: Row) -> list[Any]:
+    values: list[Any] = [row.rank, row.model, row.dataset, row.n]
+    for column in ranking.metric_columns:
         cell = row.cells[column.key]
-        values.append(cell.raw)
-        if grouped:
-            values += [cell.std, cell.n]
-    if grouped:
-        return values
-    return [*values, row.batch_id, row.job_id, iso_time(row.finished_us), "/".join(row.superseded_by or ())]
+        values += [cell.raw, cell.std, cell.n]
+    return values
+
+
+def _batched(items: Iterable[Any]) -> Iterator[list[Any]]:
+    rest = iter(items)
+    while some := list(islice(rest, _ROWS_AT_ONCE)):
+        yield some
 
 
 # --- JSON -------------------------------------------------------------------------------------
 
 
-def leaderboard_object(table: RankedTable) -> dict[str, Any]:
-    """Return the table as plain data; `display` has what the page shows, in the columns' units."""
-    view = table.view
-    return {
-        "project": table.project,
+def leaderboard_json(ranking: Ranking) -> Iterator[bytes]:
+    """Yield the table as JSON; `display` has what the page shows, in the columns' units."""
+    view = ranking.view
+    head = {
+        "project": ranking.project,
         "view": {
             "group": view.group,
             "sort": view.sort,
@@ -76,19 +95,23 @@ def leaderboard_object(table: RankedTable) -> dict[str, Any]:
             "dataset": view.dataset,
             "batch": view.batch,
             "seed": view.seed,
+            "host": view.host,
+            "user": view.user,
+            "where": [str(condition) for condition in view.where],
+            "q": view.q,
             "page": view.page,
         },
-        "ranked_by": table.ranked_by,
-        "notes": table.notes,
-        "columns": [_column(column) for column in table.columns],
-        "rows": [_row(row) for row in table.rows],
-        "total": table.total,
+        "ranked_by": ranking.metric,
+        "notes": ranking.notes,
+        "columns": [_column(column) for column in ranking.columns],
+        "total": ranking.total,
     }
-
-
-def leaderboard_json(table: RankedTable) -> bytes:
-    """Return `leaderboard_object` as JSON."""
-    return msgspec.json.encode(leaderboard_object(table))
+    yield msgspec.json.encode(head)[:-1] + b',"rows":['
+    first = True
+    for some in _batched(ranking.stream()):
+        yield (b"" if first else b",") + b",".join(msgspec.json.encode(_row(row)) for row in some)
+        first = False
+    yield b"]}"
 
 
 def _column(column: Column) -> dict[str, Any]:
@@ -133,13 +156,14 @@ def _raw(cell: Cell) -> Any:
 # --- Markdown ---------------------------------------------------------------------------------
 
 
-def leaderboard_markdown(table: RankedTable) -> str:
-    """Return a Markdown table as the page shows it: units in the header, best bold, second underlined."""
-    header = ["#", *(_heading(column) for column in table.columns)]
-    rules = ["--:", *("--:" if column.kind == "metric" else ":--" for column in table.columns)]
-    lines = [header, rules, *(_markdown_row(table, row) for row in table.rows)]
-    text = "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-    return text + "".join(f"\n{markdown_text(note)}\n" for note in table.notes)
+def leaderboard_markdown(ranking: Ranking) -> Iterator[str]:
+    """Yield a Markdown table as the page shows it: units in the header, best bold, second underlined."""
+    header = ["#", *(_heading(column) for column in ranking.columns)]
+    rules = ["--:", *("--:" if column.kind == "metric" else ":--" for column in ranking.columns)]
+    rows = (_markdown_row(ranking, row) for row in ranking.stream())
+    for some in _batched(chain([header, rules], rows)):
+        yield "".join("| " + " | ".join(line) + " |\n" for line in some)
+    yield "".join(f"\n{markdown_text(note)}\n" for note in ranking.notes)
 
 
 def _heading(column: Column) -> str:
@@ -147,9 +171,9 @@ def _heading(column: Column) -> str:
     return markdown_text(column.label) + unit + _ARROWS[column.direction]
 
 
-def _markdown_row(table: RankedTable, row: Row) -> list[str]:
+def _markdown_row(ranking: Ranking, row: Row) -> list[str]:
     cells = [str(row.rank) if row.rank is not None else ""]
-    for column in table.columns:
+    for column in ranking.columns:
         if column.kind == "identity":
             is_old = column.key == "model" and row.superseded_by
             cells.append(markdown_text(getattr(row, column.key) or "—") + (" (superseded)" if is_old else ""))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from litestar import Request, Response, get
+from litestar.response import Stream
 
 from argus_core.conventions import CONVENTIONS
 from argus_server.auth import require
@@ -18,14 +20,15 @@ from argus_server.exports.leaderboard import (
 )
 from argus_server.exports.text import iso_time
 from argus_server.pages.charts import loss_chart
+from argus_server.pages.conditional import entity_tag, not_modified
 from argus_server.pages.render import Page, render
 from argus_server.pages.visitors import shown_job, shown_jobs
+from argus_server.ranking.board import Board
 from argus_server.ranking.leader import Leader, leader
-from argus_server.ranking.rank import rank
-from argus_server.ranking.table import RankedTable
+from argus_server.ranking.rank import Ranking, rank
 from argus_server.ranking.view import View
 from argus_server.storage.credentials import Grant
-from argus_server.storage.queries import STATUSES, JobFilter, JobList, LeaderboardData, Queries
+from argus_server.storage.queries import STATUSES, JobFilter, JobList, Queries
 from argus_server.threads import in_thread
 from argus_server.urls import path_to, read_segment
 
@@ -35,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 AnyRequest = Request[Any, Grant, Any]
 READ = [require("read", visitors=True)]
+_LEADER_ROWS = 20_000
+"""On larger boards nobody waits for the sentence about who leads."""
 
 
 def _queries(request: AnyRequest) -> Queries:
@@ -67,12 +72,18 @@ def projects_page(request: AnyRequest) -> Response[str]:
 
 def _leader_or_none(queries: Queries, name: str) -> Leader | None:
     """Return who leads a project. A project that cannot be ranked does not take the others' page away."""
-    data = queries.leaderboard(name)
     try:
-        return _leader(data, View())
+        with queries.board(name, View()) as board:
+            return _leader(View(), board)
     except Exception:
         logger.exception("the project %r cannot be ranked", name)
         return None
+
+
+def _leader(view: View, board: Board) -> Leader | None:
+    """Return who leads, if it can be said while a page is made."""
+    rows = sum(count for _, count in board.names("model"))
+    return leader(view, board) if rows <= _LEADER_ROWS else None
 
 
 @get("/api/projects", guards=READ)
@@ -113,61 +124,66 @@ def _pages(view: View, total: int, page_rows: int) -> int:
     return pages
 
 
-def _table(request: AnyRequest) -> RankedTable:
-    data = _queries(request).leaderboard(_name(request, "project"))
-    return _rank(data, _view(request))
-
-
-def _rank(data: LeaderboardData, view: View, page_rows: int | None = None) -> RankedTable:
-    return rank(view, data.jobs, data.keys, project=data.project, primary=data.primary, page_rows=page_rows)
-
-
-def _leader(data: LeaderboardData, view: View) -> Leader | None:
-    metric = "" if view.sort in ("model", "dataset", "seed") else view.sort
-    return leader(
-        _rank(
-            data,
-            View("cell", metric, model=view.model, dataset=view.dataset, batch=view.batch, seed=view.seed),
-        )
-    )
-
-
 @get(["/p/{project:str}/leaderboard", "/p/{project:str}"], guards=READ)
 @in_thread
-def leaderboard_page(request: AnyRequest) -> Response[str]:
+def leaderboard_page(request: AnyRequest) -> Response[Any]:
     """Show the leaderboard."""
     name, view, rows = _name(request, "project"), _view(request), request.app.state.settings.page_rows
-    data = _queries(request).leaderboard(name)
-    table = _rank(data, view, rows)
-    pages = _pages(view, table.total, rows)
-    jobs = _queries(request).jobs(name, JobFilter(page_rows=1))
+    version = _queries(request).version(name)
+    job_counts = _queries(request).job_counts(name)
+    tag = entity_tag(request, version, job_counts)
+    if unchanged := not_modified(request, tag):
+        return unchanged
+    with _queries(request).board(name, view) as board:
+        table = rank(view, board, page_rows=rows)
+        leads = _leader(view, board)
     context = {
         "project": name,
         "current": "leaderboard",
         "table": table,
         "asked": view,
-        "pages": pages,
+        "pages": _pages(view, table.total, rows),
         "first_row": (view.page - 1) * rows,
-        "leader": _leader(data, view),
-        "job_counts": jobs.counts,
+        "leader": leads,
+        "job_counts": job_counts,
         "server_url": _server_url(request),
         "exports": [
             (label, _export_path(name, view, ending))
             for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"))
         ],
     }
-    return render(request, Page("leaderboard.html", context))
+    return render(request, Page("leaderboard.html", context, headers={"ETag": tag}))
 
 
 def _export_path(project: str, view: View, ending: str) -> str:
     return path_to("p", project, f"leaderboard.{ending}", query=view.query(page=1))
 
 
+Export = Callable[[Ranking], Iterator[str] | Iterator[bytes]]
+
+
+def _export(request: AnyRequest, write: Export, media_type: str) -> Response[Any]:
+    """Return an export of the view, as it comes; the first piece is made before the answer begins."""
+    name, view = _name(request, "project"), _view(request)
+    tag = entity_tag(request, _queries(request).version(name))
+    if unchanged := not_modified(request, tag):
+        return unchanged
+    queries = _queries(request)
+
+    def pieces() -> Iterator[str | bytes]:
+        with queries.board(name, view) as board:
+            yield from write(Ranking(view, board))
+
+    stream = pieces()
+    first = next(stream, b"")
+    return Stream(chain([first], stream), media_type=media_type, headers={"ETag": tag})
+
+
 @get("/p/{project:str}/leaderboard.csv", guards=READ)
 @in_thread
-def leaderboard_as_csv(request: AnyRequest) -> Response[str]:
+def leaderboard_as_csv(request: AnyRequest) -> Response[Any]:
     """Return every row of the view as CSV, raw values."""
-    return Response(leaderboard_csv(_table(request)), media_type="text/csv")
+    return _export(request, leaderboard_csv, "text/csv")
 
 
 @get(
@@ -175,17 +191,16 @@ def leaderboard_as_csv(request: AnyRequest) -> Response[str]:
     guards=READ,
 )
 @in_thread
-def leaderboard_as_json(request: AnyRequest) -> Response[bytes]:
+def leaderboard_as_json(request: AnyRequest) -> Response[Any]:
     """Return every row of the view as JSON: raw values and what the page shows."""
-    return Response(leaderboard_json(_table(request)), media_type="application/json")
+    return _export(request, leaderboard_json, "application/json")
 
 
 @get("/p/{project:str}/leaderboard.md", guards=READ)
 @in_thread
-def leaderboard_as_markdown(request: AnyRequest) -> Response[str]:
+def leaderboard_as_markdown(request: AnyRequest) -> Response[Any]:
     """Return every row of the view as a Markdown table."""
-    text = leaderboard_markdown(_table(request))
-    return Response(text, media_type="text/markdown")
+    return _export(request, leaderboard_markdown, "text/markdown")
 
 
 # --- jobs -------------------------------------------------------------------------------------

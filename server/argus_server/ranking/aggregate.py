@@ -1,4 +1,4 @@
-"""Which jobs count, and what several of them are together."""
+"""What several jobs are together."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from argus_core.events import number_or_none
+from argus_server.ranking.board import MemoryBoard, Placed, Wanted
 from argus_server.ranking.table import DoneJob
 from argus_server.ranking.values import finite
 from argus_server.ranking.view import View
 
-__all__ = ["Entry", "Measure", "cell_entries", "job_entries", "keep", "superseded"]
+__all__ = ["Entry", "Measure", "cell_board", "cell_entries"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,10 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A row before it is ranked: one job, or the jobs of one cell."""
+    """The jobs of one cell (model × dataset), and what they measured together."""
 
     jobs: Sequence[DoneJob]
     measures: dict[str, Measure] = field(default_factory=dict)
-    superseded_by: tuple[str, str] | None = None
 
     @property
     def first(self) -> DoneJob:
@@ -44,56 +44,36 @@ class Entry:
         return self.jobs[0]
 
 
-def superseded(jobs: Iterable[DoneJob]) -> dict[tuple[str, str], tuple[str, str]]:
-    """Return which of these jobs is replaced by which: same model, dataset and seed, finished later.
+def cell_board(board: MemoryBoard, view: View) -> MemoryBoard:
+    """Return a board whose rows are the cells (model × dataset) of the jobs that count on another.
 
-    What nobody has said is not the same: jobs without a model, dataset or seed replace nothing. Only
-    `jobs` themselves replace each other: in a view of one batch, a later job of another batch does not
-    count, and so takes no row away. No other filter can part two jobs of one model, dataset and seed.
+    Seeds, hosts, users and conditions choose the jobs that a mean is of; what else the view filters
+    for hides cells.
     """
-    groups: dict[tuple[str | None, ...], list[DoneJob]] = defaultdict(list)
-    for job in jobs:
-        if None not in (job.model, job.dataset, job.seed):
-            groups[job.model, job.dataset, job.seed].append(job)
-    replaced = {}
-    for group in groups.values():
-        last = max(group, key=lambda job: (job.finished_us, job.batch_id, job.job_id))
-        for job in group:
-            if job is not last:
-                replaced[job.batch_id, job.job_id] = last.batch_id, last.job_id
-    return replaced
+    chosen = Wanted(seed=view.seed, host=view.host, user=view.user, conditions=view.where)
+    jobs = [item.job for item in board.placed if item.superseded_by is None and chosen.takes(item.job)]
+    cells = MemoryBoard(board.project, board.keys, [], board.primary)
+    cells.placed = [_placed(entry) for entry in cell_entries(jobs)]
+    cells.jobs = [item.job for item in cells.placed]
+    return cells
 
 
-def keep(jobs: Iterable[DoneJob], view: View) -> list[DoneJob]:
-    """Return the jobs that pass the view's filters."""
-    return [
-        job
-        for job in jobs
-        if (not view.model or (job.model or "") in view.model)
-        and (not view.dataset or (job.dataset or "") in view.dataset)
-        and (not view.batch or job.batch_id in view.batch)
-        and (not view.seed or (job.seed or "") in view.seed)
-    ]
+def _placed(entry: Entry) -> Placed:
+    """Return a cell as a row: its means stand where a job has its metrics."""
+    job = replace(
+        entry.first,
+        seed=None,
+        metrics={key: measure.raw for key, measure in entry.measures.items()},
+        finished_us=max(job.finished_us for job in entry.jobs),
+    )
+    return Placed(job, entry=entry)
 
 
-def job_entries(jobs: Iterable[DoneJob], replaced: dict[tuple[str, str], tuple[str, str]]) -> list[Entry]:
-    """Return one entry for each job."""
-    return [
-        Entry(
-            jobs=(job,),
-            measures={key: Measure(raw, finite(raw)) for key, raw in job.metrics.items()},
-            superseded_by=replaced.get((job.batch_id, job.job_id)),
-        )
-        for job in jobs
-    ]
-
-
-def cell_entries(jobs: Iterable[DoneJob], replaced: dict[tuple[str, str], tuple[str, str]]) -> list[Entry]:
-    """Return one entry for each (model, dataset), of the jobs that count."""
+def cell_entries(jobs: Iterable[DoneJob]) -> list[Entry]:
+    """Return one entry for each (model, dataset) of these jobs."""
     cells: dict[tuple[str, str], list[DoneJob]] = defaultdict(list)
     for job in sorted(jobs, key=lambda job: job.order):
-        if (job.batch_id, job.job_id) not in replaced:
-            cells[job.model or "", job.dataset or ""].append(job)
+        cells[job.model or "", job.dataset or ""].append(job)
     return [Entry(jobs=group, measures=_measures(group)) for group in cells.values()]
 
 

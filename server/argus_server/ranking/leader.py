@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
 
-from argus_server.ranking.table import RankedTable
+from argus_server.ranking.board import Board, tied
+from argus_server.ranking.rank import Ranking
+from argus_server.ranking.view import View
 
 __all__ = ["Leader", "leader"]
 
@@ -30,20 +32,28 @@ class Leader:
     value: str
 
 
-def leader(cells: RankedTable) -> Leader | None:
-    """Return who leads a table of cells (`group=cell`), None where nothing can be compared."""
-    metric = cells.ranked_by
-    if metric is None:
+def leader(view: View, board: Board) -> Leader | None:
+    """Return who leads the board by the metric that ranks it, None where nothing can be compared.
+
+    The means over seeds decide. Of the view's filters only the datasets count: the others hide rows.
+    """
+    ranking = Ranking(replace(view, group="job"), board)
+    metric, higher = ranking.metric, ranking.ranks_higher
+    if metric is None or higher is None:
         return None
-    ranked = [row for row in cells.rows if row.rank is not None]
-    rivals = Counter(row.dataset for row in ranked)
-    firsts = [row for row in ranked if row.rank == 1 and rivals[row.dataset] > 1]
-    if not firsts:
+    by_dataset: dict[str, list[tuple[float, str]]] = defaultdict(list)
+    for model, dataset, mean in board.means(metric):
+        if mean is not None and (not view.dataset or dataset in view.dataset):
+            by_dataset[dataset].append((mean, model))
+    contested = {name: rivals for name, rivals in by_dataset.items() if len(rivals) > 1}
+    if not contested:
         return None
-    wins = Counter(row.model or "" for row in firsts)
+    wins: Counter[str] = Counter()
+    best = 0.0
+    for rivals in contested.values():
+        best = (max if higher else min)(mean for mean, _ in rivals)
+        wins.update(model for mean, model in rivals if tied(mean, best))
     most = max(wins.values())
-    datasets = len({row.dataset for row in firsts})
-    column = next(column for column in cells.metric_columns if column.key == metric)
-    value = f"{firsts[0].cells[metric].display} {column.unit}".strip() if datasets == 1 else ""
     models = tuple(sorted(model for model, count in wins.items() if count == most))
-    return Leader(models, metric, column.direction, most, datasets, value)
+    value = ranking.shown(metric, best) if len(contested) == 1 else ""
+    return Leader(models, metric, "higher" if higher else "lower", most, len(contested), value)

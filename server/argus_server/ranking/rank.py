@@ -2,74 +2,252 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, Literal
 
 from argus_core.conventions import CONVENTIONS, Convention
-from argus_server.ranking.aggregate import Entry, cell_entries, job_entries, keep, superseded
+from argus_server.ranking.aggregate import Measure, cell_board
+from argus_server.ranking.board import (
+    STYLE_DATASETS,
+    Board,
+    Contest,
+    Cursor,
+    MemoryBoard,
+    Order,
+    Placed,
+    Wanted,
+    count_better,
+    in_natural_order,
+    tied,
+)
 from argus_server.ranking.format import Style, choose_style, choose_unit
-from argus_server.ranking.table import Cell, Column, DoneJob, MetricKey, RankedTable, Row
-from argus_server.ranking.view import IDENTITY, View, column_id
+from argus_server.ranking.table import Cell, Column, MetricKey, RankedTable, Row
+from argus_server.ranking.values import finite
+from argus_server.ranking.view import IDENTITY, View, column_id, metric_of
 
-__all__ = ["default_metric", "rank"]
+__all__ = ["Ranking", "default_metric", "rank"]
 
 _ROLES = {"quality": 0, "cost": 1, "info": 2, "hidden": 3}
-_TIE = 1e-9
+_MOST_COUNTED = 1000
+_CHUNK_ROWS = 1000
 Meanings = Mapping[str, Convention]
 """What is known of each metric of the project."""
 
 _PLACES = {key: place for place, key in enumerate(CONVENTIONS)}
 
 
-def rank(
-    view: View,
-    jobs: Iterable[DoneJob],
-    keys: Sequence[MetricKey],
-    *,
-    project: str,
-    primary: str | None = None,
-    page_rows: int | None = None,
-) -> RankedTable:
+def rank(view: View, board: Board, *, page_rows: int | None = None) -> RankedTable:
     """Return the table that `view` asks for.
 
     The same jobs in any order give the same table. Values of different datasets are not compared:
-    ranks and marks hold within a dataset, also where the rows of several stand in one list.
+    ranks and marks hold within a dataset, also where the rows of several stand in one list. They are
+    those of the whole board: a filter hides rows and does not change who won.
 
     Args:
         view: what is asked for.
-        jobs: every done job of the project; the view's filters are applied here.
-        keys: every metric name that any job of the project ever reported: the columns.
-        project: its name.
-        primary: the project's own default metric, if it has one.
-        page_rows: rows on a page; None for all rows.
+        board: the jobs that compete; for `group=cell` one that holds them in memory.
+        page_rows: rows on a page; None for all rows, each with its rank.
     """
-    everyone = [job for job in jobs if not job.fast_dev_run]
-    kept = keep(everyone, view)
-    replaced = superseded(kept)
-    entries = (cell_entries if view.group == "cell" else job_entries)(kept, replaced)
-    default, note = default_metric(keys, primary)
-    metric, sort, more = _resolve(view, keys, default)
-    meanings = {key.key: key.meaning for key in keys}
-    contest = _Contest(entries, meanings)
-    ordered = _ordered(entries, sort, view, meanings)
-    styles = {key.key: _style(key.key, entries, contest) for key in keys}
-    ranks = contest.ranks(metric) if metric is not None else {}
-    start = (view.page - 1) * page_rows if page_rows else 0
-    page = ordered[start : start + page_rows] if page_rows else ordered
-    datasets = sorted({job.dataset or "" for job in kept})
-    told = (note if not view.sort else "", more, _direction_note(metric, meanings), _dataset_note(datasets))
-    return RankedTable(
-        project=project,
-        view=_settled(view, sort, meanings),
-        columns=_columns(view, keys, metric, styles),
-        rows=[_row(view, entry, styles, contest, ranks) for entry in page],
-        total=len(entries),
-        ranked_by=metric,
-        notes=[text for text in told if text],
-        models=sorted({job.model or "" for job in everyone}),
-        datasets=sorted({job.dataset or "" for job in everyone}),
-    )
+    ranking = Ranking(view, board)
+    return ranking.page(page_rows) if page_rows else ranking.whole()
+
+
+class Ranking:
+    """A view of a board: what holds for all its rows, and the rows as they are asked for."""
+
+    def __init__(self, view: View, board: Board) -> None:
+        if view.group == "cell":
+            assert isinstance(board, MemoryBoard), "cells are made of jobs in memory"
+            board = cell_board(board, view)
+            self._wanted = Wanted(view.model, view.dataset, text=view.q)
+        else:
+            self._wanted = replace(
+                Wanted.of(view), batch=() if isinstance(board, MemoryBoard) else view.batch
+            )
+        self._board = board
+        self._asked = view
+        self._meanings: Meanings = {key.key: key.meaning for key in board.keys}
+        default, note = default_metric(board.keys, board.primary)
+        self.metric, sort, more = _resolve(view, board.keys, default)
+        self.view = _settled(view, sort, self._meanings)
+        self.order = Order(
+            sort if sort in IDENTITY else metric_of(sort), sort not in IDENTITY, self.view.order == "desc"
+        )
+        self._directions = {
+            key: known.direction == "higher"
+            for key, known in self._meanings.items()
+            if known.direction != "unknown" and known.role in ("quality", "cost")
+        }
+        self._names = {name: [value for value, _ in board.names(name)] for name in ("model", "dataset")}
+        self._styles = self._choose_styles()
+        self.columns = _columns(view, board.keys, self.metric, self._styles)
+        told = (
+            note if not view.sort else "",
+            more,
+            _direction_note(self.metric, self._meanings),
+            _dataset_note(self._names["dataset"]),
+        )
+        self.notes = [text for text in told if text]
+
+    def _choose_styles(self) -> dict[str, tuple[str, Style]]:
+        """Return the unit and the style of each column: the same on every page and in every export."""
+        board, sample = self._board, self._board.sample()
+        contests = board.contests(self._directions, self._names["dataset"][:STYLE_DATASETS])
+        pairs: dict[str, list[tuple[float, float]]] = {}
+        for (key, _), contest in contests.items():
+            if contest.second is not None and not tied(contest.best, contest.second):
+                pairs.setdefault(key, []).append((contest.best, contest.second))
+        return {
+            key: _style(known, sample.get(key, ()), self._spreads(key), pairs.get(key, ()))
+            for key, known in self._meanings.items()
+        }
+
+    def _spreads(self, key: str) -> list[float]:
+        """Return the standard deviations of a column; single jobs have none."""
+        if self._asked.group == "job":
+            return []
+        measures = (_measure(item, key) for item in self._board.placed)  # type: ignore[attr-defined]
+        return [measure.std for measure in measures if measure is not None and measure.std is not None]
+
+    @property
+    def project(self) -> str:
+        """The name of the project."""
+        return self._board.project
+
+    @property
+    def total(self) -> int:
+        """How many rows there are."""
+        return self._board.total(self._wanted)
+
+    @property
+    def metric_columns(self) -> list[Column]:
+        """The columns that are metrics, in order."""
+        return [column for column in self.columns if column.kind == "metric"]
+
+    @property
+    def ranks_higher(self) -> bool | None:
+        """Whether more of the ranking metric is better; None where nothing ranks."""
+        return self._directions.get(self.metric) if self.metric is not None else None
+
+    def shown(self, key: str, value: float) -> str:
+        """Return a value of a metric as its column writes it, with the unit."""
+        unit, style = self._styles[key]
+        return f"{style.number(value)} {unit}".strip()
+
+    # --- rows ---------------------------------------------------------------------------------
+
+    def page(self, page_rows: int) -> RankedTable:
+        """Return the page that the view asks for."""
+        after = Cursor.parse(self._asked.after) if self._asked.after else None
+        skip = 0 if after is not None else (self._asked.page - 1) * page_rows
+        items, following = self._board.walk(self.order, self._wanted, after=after, skip=skip, limit=page_rows)
+        items = in_natural_order(items, self.order)
+        return self._table(self._rows(items), following)
+
+    def whole(self) -> RankedTable:
+        """Return every row, from the first."""
+        return self._table(list(self.stream()), None)
+
+    def stream(self) -> Iterator[Row]:
+        """Yield every row, a thousand at a time in memory."""
+        for items in self._chunks():
+            yield from self._rows(items, self._exact_ranks(items))
+
+    def raw(self) -> Iterator[tuple[int | None, Placed]]:
+        """Yield every row as its job and its rank, without what a page would show: fast."""
+        for items in self._chunks():
+            ranks = self._exact_ranks(items)
+            for item in items:
+                yield ranks.get(id(item)), item
+
+    def _chunks(self) -> Iterator[list[Placed]]:
+        after: Cursor | None = None
+        skip = 0
+        while True:
+            items, after = self._board.walk(
+                self.order, self._wanted, after=after, skip=skip, limit=_CHUNK_ROWS
+            )
+            yield in_natural_order(items, self.order)
+            if not self.order.is_metric and len(items) == _CHUNK_ROWS:
+                skip += _CHUNK_ROWS
+            elif after is None:
+                return
+
+    def _table(self, rows: list[Row], following: Cursor | None) -> RankedTable:
+        return RankedTable(
+            project=self._board.project,
+            view=self.view,
+            columns=self.columns,
+            rows=rows,
+            total=self.total,
+            ranked_by=self.metric,
+            notes=self.notes,
+            next=following.text() if following is not None else "",
+            models=self._names["model"],
+            datasets=self._names["dataset"],
+        )
+
+    def _rows(self, items: Sequence[Placed], ranks: Mapping[int, int] | None = None) -> list[Row]:
+        datasets = {item.job.dataset or "" for item in items}
+        contests = self._board.contests(self._directions, datasets)
+        ranks = self._counted_ranks(items) if ranks is None else ranks
+        return [self._row(item, contests, ranks.get(id(item))) for item in items]
+
+    def _ranked(self, items: Iterable[Placed]) -> Iterator[tuple[Placed, str, float]]:
+        """Yield the rows that have a rank, with dataset and value."""
+        if self.metric is None or self.metric not in self._directions:
+            return
+        for item in items:
+            number = finite(item.job.metrics.get(self.metric))
+            if item.superseded_by is None and number is not None:
+                yield item, item.job.dataset or "", number
+
+    def _counted_ranks(self, items: Sequence[Placed]) -> dict[int, int]:
+        """Return the ranks on one page, by `id` of the row: 1 and how many are better, if not too many."""
+        ranked = list(self._ranked(items))
+        if not ranked or self.metric is None:
+            return {}
+        counts = self._board.better(
+            self.metric,
+            {(dataset, number) for _, dataset, number in ranked},
+            higher=self._directions[self.metric],
+            limit=_MOST_COUNTED,
+        )
+        return {
+            id(item): 1 + counts[dataset, number]
+            for item, dataset, number in ranked
+            if counts[dataset, number] < _MOST_COUNTED
+        }
+
+    def _exact_ranks(self, items: Sequence[Placed]) -> dict[int, int]:
+        if self.metric is None or self.metric not in self._directions:
+            return {}
+        values, higher = self._board.values(self.metric), self._directions[self.metric]
+        return {
+            id(item): 1 + count_better(values[dataset], number, higher=higher)
+            for item, dataset, number in self._ranked(items)
+        }
+
+    def _row(self, item: Placed, contests: Mapping[tuple[str, str], Contest], place: int | None) -> Row:
+        job, is_job = item.job, item.entry is None
+        dataset = job.dataset or ""
+        return Row(
+            rank=place,
+            model=job.model,
+            dataset=job.dataset,
+            seed=job.seed if is_job else None,
+            cells={
+                key: _cell(_measure(item, key), style, _mark(item, key, contests.get((key, dataset))))
+                for key, (_, style) in self._styles.items()
+            },
+            batch_id=job.batch_id if is_job else None,
+            job_id=job.job_id if is_job else None,
+            finished_us=job.finished_us,
+            superseded_by=item.superseded_by,
+            n=1 if is_job else len(item.entry.jobs),
+        )
 
 
 def default_metric(keys: Sequence[MetricKey], primary: str | None) -> tuple[str | None, str]:
@@ -126,96 +304,13 @@ def _dataset_note(datasets: Sequence[str]) -> str:
     )
 
 
-# --- comparing --------------------------------------------------------------------------------
-
-
-class _Contest:
-    """Who competes with whom: the entries of one dataset that are not superseded."""
-
-    def __init__(self, entries: Sequence[Entry], meanings: Meanings) -> None:
-        self.meanings = meanings
-        self._by_dataset: dict[str, list[Entry]] = defaultdict(list)
-        for entry in entries:
-            if entry.superseded_by is None:
-                self._by_dataset[entry.first.dataset or ""].append(entry)
-        self._podiums: dict[str, dict[str, list[float]]] = {}
-
-    def podiums(self, key: str) -> Mapping[str, list[float]]:
-        """Return for each dataset its values of a metric, best first; none if no direction is known."""
-        if key not in self._podiums:
-            self._podiums[key] = self._rank_values(key)
-        return self._podiums[key]
-
-    def _rank_values(self, key: str) -> dict[str, list[float]]:
-        known = self.meanings[key]
-        if known.direction == "unknown" or known.role in ("info", "hidden"):
-            return {}
-        return {
-            dataset: sorted(_numbers(entries, key), reverse=known.direction == "higher")
-            for dataset, entries in self._by_dataset.items()
-        }
-
-    def pairs(self, key: str) -> list[tuple[float, float]]:
-        """Return (best, second) of every dataset where they differ."""
-        pairs = []
-        for values in self.podiums(key).values():
-            second = next((value for value in values if not _tied(value, values[0])), None)
-            if second is not None:
-                pairs.append((values[0], second))
-        return pairs
-
-    def mark(self, entry: Entry, key: str) -> str:
-        """Return `best`, `second` or nothing. Alone in its dataset nobody is best."""
-        values = self.podiums(key).get(entry.first.dataset or "", [])
-        measure = entry.measures.get(key)
-        if entry.superseded_by or measure is None or measure.number is None or len(values) < 2:
-            return ""
-        if _tied(measure.number, values[0]):
-            return "best"
-        if _tied(values[0], values[1]):
-            return ""
-        return "second" if _tied(measure.number, values[1]) else ""
-
-    def ranks(self, key: str) -> dict[int, int]:
-        """Return the rank of each entry that ranks, by `id(entry)`; ties share the better rank."""
-        ranks = {}
-        reverse = self.meanings[key].direction == "higher"
-        for dataset in self.podiums(key):
-            entries = [entry for entry in self._by_dataset[dataset] if _number(entry, key) is not None]
-            entries.sort(key=lambda entry: _number(entry, key) or 0.0, reverse=reverse)
-            leader, place = 0.0, 0
-            for position, entry in enumerate(entries, 1):
-                value = _number(entry, key) or 0.0
-                if place == 0 or not _tied(value, leader):
-                    leader, place = value, position
-                ranks[id(entry)] = place
-        return ranks
-
-
-def _number(entry: Entry, key: str) -> float | None:
-    measure = entry.measures.get(key)
-    return measure.number if measure is not None else None
-
-
-def _numbers(entries: Iterable[Entry], key: str) -> list[float]:
-    return [number for entry in entries if (number := _number(entry, key)) is not None]
-
-
-def _tied(a: float, b: float) -> bool:
-    return abs(a - b) <= _TIE * max(abs(a), abs(b))
-
-
 # --- ordering ---------------------------------------------------------------------------------
 
 
 def _descends(view: View, sort: str, meanings: Meanings) -> bool:
-    known = None if sort in IDENTITY else meanings.get(_metric_of(sort))
+    known = None if sort in IDENTITY else meanings.get(metric_of(sort))
     best_is_high = known is not None and known.direction == "higher"
     return view.order == "desc" or (view.order == "" and best_is_high)
-
-
-def _metric_of(sort: str) -> str:
-    return sort.removeprefix("metric:")
 
 
 def _settled(view: View, sort: str, meanings: Meanings) -> View:
@@ -224,45 +319,17 @@ def _settled(view: View, sort: str, meanings: Meanings) -> View:
     return replace(view, sort=sort, order="desc" if descends else "asc")
 
 
-def _ordered(entries: Sequence[Entry], sort: str, view: View, meanings: Meanings) -> list[Entry]:
-    """Return the entries in the view's order: finite values, then what is only shown, then the rest.
-
-    The three classes keep their order when the values turn round. What is superseded comes after all
-    of them: it is listed, and never above a row that counts.
-    """
-    current = [entry for entry in entries if entry.superseded_by is None]
-    replaced = [entry for entry in entries if entry.superseded_by is not None]
-    descends = _descends(view, sort, meanings)
-    return _sorted(current, sort, descends=descends) + _sorted(replaced, sort, descends=descends)
-
-
-def _sorted(entries: Sequence[Entry], sort: str, *, descends: bool) -> list[Entry]:
-    placed = sorted(entries, key=lambda entry: entry.first.order)
-    metric = _metric_of(sort)
-    if sort in IDENTITY:
-        named = [entry for entry in placed if getattr(entry.first, sort) is not None]
-        nameless = [entry for entry in placed if getattr(entry.first, sort) is None]
-        named.sort(key=lambda entry: _identity_key(entry, sort), reverse=descends)
-        return named + nameless
-    ranked = [entry for entry in placed if _number(entry, metric) is not None]
-    ranked.sort(key=lambda entry: _number(entry, metric) or 0.0, reverse=descends)
-    shown = [entry for entry in placed if _number(entry, metric) is None and metric in entry.measures]
-    missing = [entry for entry in placed if metric not in entry.measures]
-    return ranked + shown + missing
-
-
-def _identity_key(entry: Entry, sort: str) -> tuple[str, ...]:
-    return entry.first.order[2:4] if sort == "seed" else (getattr(entry.first, sort),)
-
-
 # --- columns and cells ------------------------------------------------------------------------
 
 
-def _style(key: str, entries: Sequence[Entry], contest: _Contest) -> tuple[str, Style]:
-    numbers = _numbers(entries, key)
-    unit, scale = choose_unit(contest.meanings[key].unit, numbers)
-    stds = [m.std for entry in entries if (m := entry.measures.get(key)) is not None and m.std is not None]
-    return unit, choose_style(numbers, stds, contest.pairs(key), scale)
+def _style(
+    known: Convention,
+    numbers: Sequence[float],
+    spreads: Sequence[float],
+    pairs: Sequence[tuple[float, float]],
+) -> tuple[str, Style]:
+    unit, scale = choose_unit(known.unit, numbers)
+    return unit, choose_style(numbers, spreads, pairs, scale)
 
 
 def _columns(
@@ -297,30 +364,27 @@ def _columns(
     return columns
 
 
-def _row(
-    view: View,
-    entry: Entry,
-    styles: Mapping[str, tuple[str, Style]],
-    contest: _Contest,
-    ranks: Mapping[int, int],
-) -> Row:
-    job, is_job = entry.first, view.group == "job"
-    return Row(
-        rank=ranks.get(id(entry)),
-        model=job.model,
-        dataset=job.dataset,
-        seed=job.seed if is_job else None,
-        cells={key: _cell(entry, key, style, contest) for key, (_, style) in styles.items()},
-        batch_id=job.batch_id if is_job else None,
-        job_id=job.job_id if is_job else None,
-        finished_us=max(job.finished_us for job in entry.jobs),
-        superseded_by=entry.superseded_by,
-        n=len(entry.jobs),
-    )
+def _measure(item: Placed, key: str) -> Measure | None:
+    if item.entry is not None:
+        found: Measure | None = item.entry.measures.get(key)
+        return found
+    raw: Any = item.job.metrics.get(key)
+    return None if raw is None else Measure(raw, finite(raw))
 
 
-def _cell(entry: Entry, key: str, style: Style, contest: _Contest) -> Cell:
-    measure = entry.measures.get(key)
+def _mark(item: Placed, key: str, contest: Contest | None) -> Literal["", "best", "second"]:
+    """Return what a cell is within its dataset. Alone in its dataset nobody is best."""
+    number = finite(item.job.metrics.get(key))
+    if contest is None or contest.second is None or number is None or item.superseded_by is not None:
+        return ""
+    if tied(number, contest.best):
+        return "best"
+    if tied(contest.best, contest.second):
+        return ""
+    return "second" if tied(number, contest.second) else ""
+
+
+def _cell(measure: Measure | None, style: Style, mark: Literal["", "best", "second"]) -> Cell:
     if measure is None:
         return Cell()
     spread = ""
@@ -338,5 +402,5 @@ def _cell(entry: Entry, key: str, style: Style, contest: _Contest) -> Cell:
         n=measure.n,
         diverged=measure.diverged,
         spread=spread,
-        mark=contest.mark(entry, key),  # type: ignore[arg-type]
+        mark=mark,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from argus_core.conventions import Convention, Direction, Role, convention
+from argus_server.ranking.order import natural_seed
 from argus_server.ranking.view import View
 
 __all__ = ["Cell", "Column", "DoneJob", "MetricKey", "RankedTable", "Row"]
@@ -24,17 +25,14 @@ class DoneJob:
     metrics: Mapping[str, Any]
     finished_us: int
     fast_dev_run: bool = False
+    host: str | None = None
+    user: str | None = None
 
     @property
     def order(self) -> tuple[str, ...]:
         """A place of its own among all jobs, whichever way they came."""
-        return (self.model or "", self.dataset or "", *_natural(self.seed), self.batch_id, self.job_id)
-
-
-def _natural(seed: str | None) -> tuple[str, str]:
-    """Put seed 2 before seed 10."""
-    text = seed or ""
-    return (text.rjust(20, "0") if text.isdecimal() else "~", text)
+        seed = natural_seed(self.seed or "")
+        return (self.model or "", self.dataset or "", seed, self.batch_id, self.job_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +110,8 @@ class Row:
     """One job, or one cell (model × dataset).
 
     Attributes:
-        rank: place among the rows of the same dataset, ties sharing it; None if it does not rank.
+        rank: place among the rows of the same dataset, ties sharing it; None if it does not rank, or if
+            more than a thousand rows are before it and the table is one page of many.
         superseded_by: the (batch_id, job_id) of the later job with the same model, dataset and seed.
         n: how many jobs the row stands for.
     """
@@ -137,6 +136,7 @@ class RankedTable:
         ranked_by: key of the metric that `rank` and the default order come from; None without metrics.
         notes: sentences that a reader needs to read the table right.
         total: rows on all pages.
+        next: the cursor behind the last row, empty on the last page and where pages are counted only.
         datasets, models: what can be filtered for, in the whole project.
     """
 
@@ -147,6 +147,7 @@ class RankedTable:
     total: int
     ranked_by: str | None
     notes: Sequence[str] = field(default_factory=tuple)
+    next: str = ""
     models: Sequence[str] = field(default_factory=tuple)
     datasets: Sequence[str] = field(default_factory=tuple)
 

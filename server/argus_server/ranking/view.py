@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from argus_server.errors import BadView
 
-__all__ = ["IDENTITY", "View", "column_id"]
+__all__ = ["IDENTITY", "Condition", "View", "column_id", "metric_of"]
 
 Group = Literal["job", "cell"]
 Order = Literal["", "asc", "desc"]
@@ -16,11 +18,54 @@ Order = Literal["", "asc", "desc"]
 IDENTITY = ("model", "dataset", "seed")
 _RESERVED = frozenset({*IDENTITY, "rank", "n", "batch_id", "job_id", "finished_at", "superseded_by", ""})
 _PREFIX = "metric:"
+_CONDITION = re.compile(r"(?P<key>.+?)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[^<>=]+)", re.DOTALL)
+_FILTERS = ("model", "dataset", "batch", "seed", "host", "user", "status")
 
 
 def column_id(key: str) -> str:
     """Return the name by which URLs and CSV headers know a metric: its own, unless that is taken."""
     return _PREFIX + key if key in _RESERVED or key.startswith(_PREFIX) else key
+
+
+def metric_of(column: str) -> str:
+    """Return the metric that `column_id` names so."""
+    return column.removeprefix(_PREFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A bound on a metric: `MSE<0.4`. What is no finite number never holds it."""
+
+    key: str
+    sign: Literal["<", "<=", ">", ">="]
+    bound: float
+
+    @classmethod
+    def parse(cls, text: str) -> Condition:
+        """Read a condition as a URL has it, in the raw unit of the metric.
+
+        Raises:
+            BadView: it is none.
+        """
+        match = _CONDITION.fullmatch(text.strip())
+        try:
+            bound = float(match["bound"]) if match is not None else math.nan
+        except ValueError:
+            bound = math.nan
+        if match is None or not math.isfinite(bound):
+            raise BadView(f"where={text} is no condition; write MSE<0.4, with <, <=, > or >=")
+        return cls(metric_of(match["key"]), match["sign"], bound)  # type: ignore[arg-type]
+
+    def holds(self, number: float | None) -> bool:
+        """Whether a value passes."""
+        if number is None:
+            return False
+        if self.sign[0] == "<":
+            return number < self.bound or (self.sign == "<=" and number == self.bound)
+        return number > self.bound or (self.sign == ">=" and number == self.bound)
+
+    def __str__(self) -> str:
+        return f"{column_id(self.key)}{self.sign}{self.bound!r}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +75,13 @@ class View:
     Attributes:
         sort: id of a column; empty for the project's default metric.
         order: empty for best first (ascending where no direction is known).
-        model, dataset, batch, seed, status: values to keep; empty keeps all. `status` is for lists of jobs.
+        model, dataset, batch, seed, host, user, status: values to keep; empty keeps all. `status` is for
+            lists of jobs. A filter hides rows and does not change who won, but `batch`: the jobs of these
+            batches are a board of their own.
+        q: text that is part of the model's, dataset's, job's or batch's name.
+        where: conditions on metrics; a row must hold them all.
         page: counted from 1.
+        after: the cursor behind which the page begins; `page` then only says its number.
     """
 
     group: Group = "job"
@@ -41,8 +91,13 @@ class View:
     dataset: tuple[str, ...] = ()
     batch: tuple[str, ...] = ()
     seed: tuple[str, ...] = ()
+    host: tuple[str, ...] = ()
+    user: tuple[str, ...] = ()
     status: tuple[str, ...] = ()
+    q: str = ""
+    where: tuple[Condition, ...] = ()
     page: int = 1
+    after: str = ""
 
     @classmethod
     def parse(cls, query: Iterable[tuple[str, str]]) -> View:
@@ -57,36 +112,47 @@ class View:
             if value != "":
                 single[name] = value
                 several.setdefault(name, []).append(value)
-        filters = {
-            name: tuple(dict.fromkeys(several.get(name, ())))
-            for name in ("model", "dataset", "batch", "seed", "status")
-        }
+        filters = {name: tuple(dict.fromkeys(several.get(name, ()))) for name in _FILTERS}
         return cls(
             group=cast(Group, _one_of("group", single.get("group", "job"), ("job", "cell"))),
             sort=single.get("sort", ""),
             order=cast(Order, _one_of("order", single.get("order", ""), ("", "asc", "desc"))),
+            q=single.get("q", "").strip(),
+            where=tuple(dict.fromkeys(Condition.parse(text) for text in several.get("where", ()))),
             page=_page(single.get("page", "1")),
+            after=single.get("after", ""),
             **filters,
         )
 
     def query(self, **changes: object) -> list[tuple[str, str]]:
-        """Return the parameters of this view with `changes`, defaults left out."""
-        view = replace(self, **changes)  # type: ignore[arg-type]
+        """Return the parameters of this view with `changes`, defaults left out; the cursor only if given."""
+        view = replace(self, **{"after": "", **changes})  # type: ignore[arg-type]
         pairs = [("group", view.group), ("sort", view.sort), ("order", view.order), ("page", str(view.page))]
-        pairs = [pair for pair in pairs if pair not in (("group", "job"), ("page", "1")) and pair[1]]
-        for name in ("model", "dataset", "batch", "seed", "status"):
+        pairs = [pair for pair in pairs if pair not in (("group", "job"), ("page", "1"))]
+        for name in _FILTERS:
             pairs += [(name, value) for value in getattr(view, name)]
-        return pairs
+        pairs += [("where", str(condition)) for condition in view.where]
+        pairs += [("q", view.q), ("after", view.after)]
+        return [pair for pair in pairs if pair[1]]
+
+    @property
+    def filters(self) -> list[tuple[str, str]]:
+        """Every filter of a leaderboard, as (parameter, value)."""
+        pairs = [(name, value) for name in _FILTERS if name != "status" for value in getattr(self, name)]
+        pairs += [("where", str(condition)) for condition in self.where]
+        return [*pairs, ("q", self.q)] if self.q else pairs
 
     def without(self, name: str, value: str) -> list[tuple[str, str]]:
         """Return the parameters of this view with one filter value taken out."""
-        rest = tuple(item for item in getattr(self, name) if item != value)
+        if name == "q":
+            return self.query(page=1, q="")
+        rest = tuple(item for item in getattr(self, name) if str(item) != value)
         return self.query(page=1, **{name: rest})
 
     @property
     def is_filtered(self) -> bool:
         """Whether some rows are kept out on purpose."""
-        return bool(self.model or self.dataset or self.batch or self.seed)
+        return bool(self.filters)
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:

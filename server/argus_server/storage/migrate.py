@@ -13,8 +13,8 @@ from argus_server.storage.dialect import lock_tables
 __all__ = ["migrate"]
 
 
-def migrate(engine: Engine) -> None:
-    """Run the migrations that the database has not seen, in one transaction.
+def migrate(engine: Engine, *, to: str = "head") -> None:
+    """Run the migrations that the database has not seen, up to one of them, in one transaction.
 
     Two processes may start at once: the second waits for the first and finds nothing to do.
     """
@@ -23,4 +23,4 @@ def migrate(engine: Engine) -> None:
     with engine.begin() as connection:
         lock_tables(connection)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from argus_core.events import Event, number_or_none
+from argus_server.ranking.order import Standing, place_of, replica_number, seed_place_of, text_number
 
 __all__ = [
     "BatchState",
@@ -283,17 +284,23 @@ class JobState(_State):
         return {
             **{name: self.values.get(name) for name in self.COLUMNS},
             **self._times(),
+            **self._numbers(),
             "fast_dev_run": self.values.get("fast_dev_run", False),
             "epoch": epoch[2] if epoch is not None and current else None,
         }
 
-    @property
-    def ranked_metrics(self) -> str | None:
-        """The JSON of the metrics that stand in the leaderboard; None for a job that is not in it."""
-        if self.status != "done" or self.values.get("fast_dev_run"):
-            return None
-        metrics: str | None = self.values.get("metrics")
-        return metrics
+    def _numbers(self) -> dict[str, Any]:
+        """Return how the leaderboard finds the job. Whether a later job supersedes it is not known here."""
+        names = (self.values.get("model"), self.values.get("dataset"), self.values.get("seed"))
+        listed = self.status == "done" and not self.values.get("fast_dev_run")
+        return {
+            "standing": int(Standing.COUNTS if listed else Standing.ABSENT),
+            "place": place_of(*names),
+            "seed_place": seed_place_of(names[2]),
+            "model_no": text_number(names[0]),
+            "dataset_no": text_number(names[1]),
+            "replica_no": replica_number(*names),
+        }
 
 
 class BatchState(_State):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,14 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, FromClause, Select, and_, case, func, select
 
 from argus_server.errors import UnknownJob, UnknownProject
+from argus_server.ranking.board import Board, MemoryBoard
 from argus_server.ranking.table import DoneJob, MetricKey
 from argus_server.ranking.values import flatten
+from argus_server.ranking.view import View
 from argus_server.storage import schema
+from argus_server.storage.board import FactsCache, IndexedBoard, done_jobs
 from argus_server.storage.dialect import transaction
+from argus_server.storage.folding import EVERY, LISTED
 from argus_server.storage.meanings import read_meaning
 from argus_server.storage.projections import visible_epochs
 
@@ -29,6 +34,8 @@ __all__ = [
     "Queries",
 ]
 
+_BATCH_JOBS = 5000
+"""Batches with more jobs are ranked as a part of their project: the places are those of all jobs."""
 STATUSES = ("running", "untested", "done", "failed")
 """What a job can be. `untested`: its batch has ended after its last event, and no result came."""
 
@@ -146,6 +153,7 @@ class Queries:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._facts = FactsCache()
 
     def check(self) -> None:
         """Raise if the database does not answer."""
@@ -182,30 +190,53 @@ class Queries:
         Raises:
             UnknownProject: no event has named it.
         """
-        job, key = schema.job.c, schema.metric_key.c
+        key = schema.metric_key.c
         with transaction(self._engine) as connection:
             found = _project(connection, project)
-            query = select(
-                job.batch_id,
-                job.job_id,
-                job.model,
-                job.dataset,
-                job.seed,
-                job.metrics,
-                job.ended_us,
-                job.fast_dev_run,
-            ).where(job.project_id == found["id"], job.status == "done")
-            rows = connection.execute(query).all()
-            keys = connection.execute(
+            jobs = done_jobs(connection, found["id"])
+            rows = connection.execute(
                 select(key.key, key.count, key.declared).where(key.project_id == found["id"])
             ).all()
-        jobs = [
-            DoneJob(row[0], row[1], row[2], row[3], row[4], flatten(_decode(row[5]) or {}), row[6], row[7])
-            for row in rows
-        ]
-        named = [MetricKey(row[0], row[1], read_meaning(row[2])) for row in keys]
+        named = [MetricKey(row[0], row[1], read_meaning(row[2])) for row in rows]
         named.sort(key=lambda item: item.key)
         return LeaderboardData(project, found["primary_metric"], jobs, named)
+
+    @contextmanager
+    def board(self, project: str, view: View) -> Iterator[Board]:
+        """Yield the board that a view is of: one moment of the database, as long as it is open.
+
+        That of a few batches is a board of its own, held in memory; so is one whose cells are asked for.
+
+        Raises:
+            UnknownProject: no event has named it.
+        """
+        with transaction(self._engine) as connection:
+            found = _project(connection, project)
+            board = IndexedBoard(connection, found, self._facts)
+            if view.group == "cell" or (view.batch and _few(connection, found["id"], view.batch)):
+                jobs = done_jobs(connection, found["id"], view.batch)
+                yield MemoryBoard(project, board.keys, jobs, board.primary, view.batch)
+            else:
+                yield board
+
+    def version(self, project: str) -> tuple[int, str | None]:
+        """Return what changes whenever a leaderboard of the project may look different.
+
+        Raises:
+            UnknownProject: no event has named it.
+        """
+        with transaction(self._engine) as connection:
+            row = _project(connection, project)
+        return row["last_seq"], row["primary_metric"]
+
+    def job_counts(self, project: str) -> dict[str, int]:
+        """Return how many jobs of the project there are in each status.
+
+        Raises:
+            UnknownProject: no event has named it.
+        """
+        with transaction(self._engine) as connection:
+            return _counts(connection, _project(connection, project)["id"])
 
     def jobs(self, project: str, wanted: JobFilter) -> JobList:
         """Return one page of the project's jobs, and how many pass the other filters in each status.
@@ -271,6 +302,32 @@ class Queries:
                 for number, at, data in visible_epochs([tuple(item) for item in epochs], starts)
             ],
         )
+
+
+def _counts(connection: Connection, project_id: int) -> dict[str, int]:
+    """Count the jobs by status. Only those that run are looked at: what became of them depends on others."""
+    facet = schema.facet.c
+    counted = select(facet.status, facet.n).where(
+        facet.project_id == project_id, facet.field == EVERY, facet.status != LISTED
+    )
+    counts: dict[str, int] = {row.status: row.n for row in connection.execute(counted)}
+    status = _status()
+    running = (
+        select(status, func.count())
+        .select_from(_jobs_and_batches())
+        .where(schema.job.c.project_id == project_id, schema.job.c.status == "running")
+        .group_by(status)
+    )
+    counts.pop("running", None)
+    return _all_statuses(counts | {row[0]: row[1] for row in connection.execute(running)})
+
+
+def _few(connection: Connection, project_id: int, batches: Sequence[str]) -> bool:
+    """Whether the jobs of these batches are few enough to rank in memory."""
+    table = schema.job.c
+    some = select(table.job_no).where(table.project_id == project_id, table.batch_id.in_(batches))
+    count = select(func.count()).select_from(some.limit(_BATCH_JOBS + 1).subquery())
+    return (connection.scalar(count) or 0) <= _BATCH_JOBS
 
 
 def _project(connection: Connection, name: str) -> Mapping[Any, Any]:

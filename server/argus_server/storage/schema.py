@@ -1,7 +1,7 @@
 """The tables.
 
-`event` is the truth; `batch`, `job`, `attempt`, `epoch`, `metric_key` and `job_metric` are projections
-of it and can be computed again. The project stands first in every key, so that a distributed
+`event` is the truth; `batch`, `job`, `attempt`, `epoch`, `metric_key`, `job_metric` and `facet` are
+projections of it and can be computed again. The project stands first in every key, so that a distributed
 PostgreSQL can shard by it. Times are integer microseconds since 1970, UTC. What arrives as free-form
 JSON is kept as JSON text, so that no database's idea of a number changes it.
 """
@@ -16,8 +16,10 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -30,6 +32,7 @@ __all__ = [
     "batch",
     "epoch",
     "event",
+    "facet",
     "job",
     "job_metric",
     "metadata",
@@ -58,8 +61,8 @@ project = Table(
     Column("is_public", Boolean, nullable=False, server_default=false()),
     Column("created_us", BigInteger, nullable=False),
     Column("last_seq", BigInteger, nullable=False, server_default="0"),
-    Column("last_job_no", BigInteger, nullable=False, server_default="0"),
     Column("last_key_id", BigInteger, nullable=False, server_default="0"),
+    Column("projected_by", Integer, nullable=False, server_default="0"),
 )
 """One row per project, and the counters from which its rows take their numbers.
 
@@ -133,6 +136,12 @@ job = Table(
     Column("elapsed_s", Float),
     Column("reason", Text),
     Column("fast_dev_run", Boolean, nullable=False),
+    Column("standing", SmallInteger, nullable=False),
+    Column("place", LargeBinary, nullable=False),
+    Column("seed_place", LargeBinary, nullable=False),
+    Column("model_no", BigInteger, nullable=False),
+    Column("dataset_no", BigInteger, nullable=False),
+    Column("replica_no", BigInteger),
     Column("config", Text),
     Column("tags", Text),
     Column("metrics", Text),
@@ -149,8 +158,18 @@ job = Table(
     PrimaryKeyConstraint("project_id", "job_no"),
     UniqueConstraint("project_id", "batch_id", "job_id"),
     Index(None, "project_id", "status", "last_event_us"),
+    Index("ix_job_standing", "project_id", "standing", "place", "job_no"),
+    Index("ix_job_model_no", "project_id", "model_no"),
+    Index("ix_job_dataset_no", "project_id", "dataset_no"),
+    Index("ix_job_replica_no", "project_id", "replica_no"),
 )
-"""One row per (batch_id, job_id). `job_no` is its short name inside the database."""
+"""One row per (batch_id, job_id).
+
+`job_no` is its short name inside the database, the same in whatever order events came: see
+`ranking.order`. `standing` says what the leaderboard makes of it. `place` is where it stands among its
+like by name, `seed_place` by its seed. The numbers of its model, of its dataset, and of the three that
+make repetitions of one thing (`replica_no`, NULL where one of them is unknown) fit any index.
+"""
 
 attempt = Table(
     "attempt",
@@ -202,11 +221,33 @@ job_metric = Table(
     _project_id(),
     Column("key_id", BigInteger, nullable=False),
     Column("job_no", BigInteger, nullable=False),
-    Column("value", Float, nullable=False),
+    Column("standing", SmallInteger, nullable=False),
+    Column("dataset_no", BigInteger, nullable=False),
+    Column("value", Float),
     PrimaryKeyConstraint("project_id", "job_no", "key_id"),
-    Index(None, "project_id", "key_id", "value", "job_no"),
+    Index("ix_job_metric_walk", "project_id", "key_id", "standing", "value", "job_no"),
+    Index("ix_job_metric_contest", "project_id", "key_id", "dataset_no", "standing", "value", "job_no"),
 )
-"""The finite metrics of the jobs that are done, in the order in which a leaderboard walks them."""
+"""The metrics of the jobs on the leaderboard, in the two orders in which it walks them.
+
+`value` is NULL for what is shown and never ranked. `standing` and `dataset_no` are the job's.
+"""
+
+facet = Table(
+    "facet",
+    metadata,
+    _project_id(),
+    Column("field", String(16), nullable=False),
+    Column("value_no", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("value", Text),
+    Column("n", BigInteger, nullable=False),
+    PrimaryKeyConstraint("project_id", "field", "value_no", "status"),
+)
+"""How many jobs have this value of a field, by status, and as status `listed` those on the leaderboard.
+
+The field `all` has one value and counts every job.
+"""
 
 token = Table(
     "token",

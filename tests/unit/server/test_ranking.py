@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from argus_core.conventions import Convention
 from argus_server.errors import BadView
+from argus_server.ranking.board import MemoryBoard
 from argus_server.ranking.format import choose_style, choose_unit
 from argus_server.ranking.leader import leader
 from argus_server.ranking.rank import rank
@@ -22,13 +23,17 @@ def done(name, model="m", dataset="d", seed="0", at=0, fast=False, **metrics):
     return DoneJob("b", name, model, dataset, seed, metrics, at, fast)
 
 
-def table(jobs, view=None, *, keys=None, **more):
+def board_of(jobs, view=None, *, keys=None, primary=None):
     counts = {}
     for job in jobs:
         for key in job.metrics:
             counts[key] = counts.get(key, 0) + 1
     keys = [MetricKey(key, n) for key, n in sorted(counts.items())] if keys is None else keys
-    return rank(view or View(), jobs, keys, project="p", **more)
+    return MemoryBoard("p", keys, jobs, primary, view.batch if view else ())
+
+
+def table(jobs, view=None, *, keys=None, primary=None, **more):
+    return rank(view or View(), board_of(jobs, view, keys=keys, primary=primary), **more)
 
 
 def names(ranked):
@@ -451,13 +456,13 @@ def test_the_leader_is_best_on_most_datasets():
         done(f"{m}{d}", m, d, MSE=v) for d in "xyz" for m, v in (("a", 0.1 if d != "z" else 0.9), ("b", 0.5))
     ]
 
-    found = leader(table(jobs, View(group="cell")))
+    found = leader(View(), board_of(jobs))
 
     assert (found.models, found.wins, found.datasets) == (("a",), 2, 3)
 
 
 def test_without_rivals_nobody_leads():
-    assert leader(table([done("a", MSE=1.0)], View(group="cell"))) is None
+    assert leader(View(), board_of([done("a", MSE=1.0)])) is None
 
 
 # --- views ------------------------------------------------------------------------------------

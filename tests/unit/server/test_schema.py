@@ -2,8 +2,12 @@
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from unit.server.wire import failed, start
+from sqlalchemy import text
+from unit.server.wire import failed, job, start
 
+from argus_core.events import encode_event
+from argus_server.storage.dialect import make_engines
+from argus_server.storage.migrate import migrate
 from argus_server.storage.schema import metadata
 from argus_server.storage.store import open_store
 
@@ -17,23 +21,24 @@ def test_migrating_an_empty_database_gives_the_tables_of_the_code(tmp_path):
     store.close()
 
 
-def test_a_database_of_the_first_version_is_brought_to_this_one(tmp_path):
+def test_a_database_of_the_first_version_is_brought_to_this_one_with_all_its_events(tmp_path, caplog):
     path = str(tmp_path / "argus.sqlite3")
-    store = open_store(path)
-    store.add_events([start("j"), failed("j")])
-    with store._writer.begin() as connection:
-        for column in (
-            "job.outcome",
-            "metric_key.declared",
-            "project.is_public",
-            "token.expires_us",
-            "token.last_used_us",
-            "session.last_used_us",
-        ):
-            table, _, name = column.partition(".")
-            connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {name}")
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
-    store.close()
+    engine = make_engines(path).writer
+    migrate(engine, to="0001")
+    events = [start("j"), failed("j"), *job("k", MSE=0.5)]
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO project (name, created_us, last_seq) VALUES ('p', 0, 4)"))
+        for seq, event in enumerate(events, 1):
+            connection.execute(
+                text("INSERT INTO event VALUES (1, :seq, :id, :type, 0, 'b', 'j', 0, :payload)"),
+                {
+                    "seq": seq,
+                    "id": event.event_id,
+                    "type": event.event_type,
+                    "payload": encode_event(event).decode(),
+                },
+            )
+    engine.dispose()
 
     store = open_store(path)
     summary = store.queries.job("p", "b", "j").summary
@@ -41,7 +46,13 @@ def test_a_database_of_the_first_version_is_brought_to_this_one(tmp_path):
     later = store.queries.job("p", "b", "j").summary
     store.close()
 
+    assert "anew from its events" in caplog.text
     assert (summary.status, summary.interrupted, later.interrupted) == ("failed", False, True)
+    caplog.clear()
+    again = open_store(path)
+    assert again.queries.job("p", "b", "k").metrics == {"MSE": 0.5}
+    assert caplog.text == ""  # once is enough
+    again.close()
 
 
 def test_the_project_stands_first_in_every_key():

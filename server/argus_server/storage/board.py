@@ -1,0 +1,545 @@
+"""The board of a project as its indexes answer: a page costs the page, not the project."""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from collections import OrderedDict, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Connection,
+    Float,
+    Select,
+    and_,
+    cast,
+    collate,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
+
+from argus_core.events import number_or_none
+from argus_server.ranking.board import (
+    SAMPLE_JOBS,
+    SAMPLE_VALUES,
+    STYLE_DATASETS,
+    Contest,
+    Cursor,
+    Order,
+    Placed,
+    Wanted,
+    better_than,
+    count_better,
+)
+from argus_server.ranking.order import Standing, text_number
+from argus_server.ranking.table import DoneJob, MetricKey
+from argus_server.ranking.values import flatten
+from argus_server.ranking.view import Condition
+from argus_server.storage import schema
+from argus_server.storage.folding import EVERY, FACETS, LISTED, chunks
+from argus_server.storage.meanings import read_meaning
+
+__all__ = ["FactsCache", "IndexedBoard", "done_jobs"]
+
+_FEW = 2000
+"""Up to this many rows that pass the filters are sorted; more are met soon enough on a walk."""
+_PROJECTS_REMEMBERED = 256
+
+_job, _metric = schema.job.c, schema.job_metric.c
+
+
+@dataclass
+class Facts:
+    """What was worked out about a project at one of its versions."""
+
+    version: int
+    sample: Mapping[str, Sequence[float]] | None = None
+    contests: Mapping[tuple[str, str], Contest] | None = None
+    asked: Mapping[str, bool] | None = None
+
+
+class FactsCache:
+    """The facts of some projects, each as of the version that was asked about last. Any thread."""
+
+    def __init__(self) -> None:
+        self._facts: OrderedDict[int, Facts] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, project_id: int, version: int) -> Facts:
+        """Return what is known of a project at this version; empty if nothing is."""
+        with self._lock:
+            facts = self._facts.pop(project_id, None)
+            if facts is None or facts.version != version:
+                facts = Facts(version)
+            self._facts[project_id] = facts
+            if len(self._facts) > _PROJECTS_REMEMBERED:
+                self._facts.popitem(last=False)
+            return facts
+
+
+@dataclass(frozen=True, slots=True)
+class _Light:
+    """A row as the walk knows it."""
+
+    segment: int
+    number: int
+    value: float | None = None
+    place: bytes = b""
+
+    def cursor(self) -> Cursor:
+        return Cursor(self.segment, self.value, self.number, self.place)
+
+
+class IndexedBoard:
+    """See `Board`. Lives as long as the transaction of its connection: one moment of the database."""
+
+    def __init__(self, connection: Connection, project: Mapping[Any, Any], cache: FactsCache) -> None:
+        self._connection = connection
+        self._id: int = project["id"]
+        self.project: str = project["name"]
+        self.primary: str | None = project["primary_metric"]
+        table = schema.metric_key.c
+        rows = connection.execute(
+            select(table.key_id, table.key, table.count, table.declared).where(table.project_id == self._id)
+        ).all()
+        self._key_ids: dict[str, int] = {key: key_id for key_id, key, _, _ in rows}
+        self._keys_by_id = {key_id: key for key, key_id in self._key_ids.items()}
+        self.keys: Sequence[MetricKey] = sorted(
+            (MetricKey(key, count, read_meaning(declared)) for _, key, count, declared in rows),
+            key=lambda item: item.key,
+        )
+        self._facts = cache.of(self._id, project["last_seq"])
+        self._facets: dict[str, list[tuple[str, int]]] = {}
+
+    # --- counts -------------------------------------------------------------------------------
+
+    def names(self, field: str) -> Sequence[tuple[str, int]]:
+        """See `Board.names`."""
+        if field not in self._facets:
+            table = schema.facet.c
+            query = select(table.value, table.n).where(
+                table.project_id == self._id, table.field == field, table.status == LISTED, table.n > 0
+            )
+            found = self._connection.execute(query)
+            self._facets[field] = sorted((value or "", n) for value, n in found)
+        return self._facets[field]
+
+    def total(self, wanted: Wanted) -> int:
+        """See `Board.total`."""
+        if wanted.is_everything:
+            return sum(n for _, n in self.names(EVERY))
+        single = [name for name in FACETS if wanted == Wanted(**{name: getattr(wanted, name)})]
+        if single:
+            values = getattr(wanted, single[0])
+            return sum(n for value, n in self.names(single[0]) if value in values)
+        return int(self._connection.scalar(self._listed(select(func.count()), wanted)) or 0)
+
+    # --- rows ---------------------------------------------------------------------------------
+
+    def walk(
+        self, order: Order, wanted: Wanted, *, after: Cursor | None, skip: int, limit: int
+    ) -> tuple[list[Placed], Cursor | None]:
+        """See `Board.walk`."""
+        if not order.is_metric:
+            return self._load(self._by_name(order, wanted, skip, limit)), None
+        few = self._few(wanted)
+        if few is not None:
+            light = self._sorted(order, few, after)[skip : skip + limit + 1]
+        else:
+            light = self._walked(order, wanted, after, skip, limit + 1)
+        following = light[limit - 1].cursor() if len(light) > limit else None
+        return self._load([item.number for item in light[:limit]]), following
+
+    def _by_name(self, order: Order, wanted: Wanted, skip: int, limit: int) -> Sequence[int]:
+        column = getattr(_job, order.by)
+        text = _job.seed_place if order.by == "seed" else _bytewise(self._connection, column)
+        query = self._listed(select(_job.job_no), wanted).order_by(
+            _job.standing,
+            column.is_(None),
+            text.desc() if order.descends else text,
+            _job.place,
+            _job.job_no,
+        )
+        return self._connection.scalars(query.limit(limit).offset(skip)).all()
+
+    def _few(self, wanted: Wanted) -> list[int] | None:
+        """Return the numbers of the jobs that pass, if they are few; None if they are many."""
+        if wanted.is_everything or wanted == Wanted(dataset=wanted.dataset):
+            return None
+        query = self._listed(select(_job.job_no), wanted).limit(_FEW + 1)
+        found = list(self._connection.scalars(query))
+        return found if len(found) <= _FEW else None
+
+    def _sorted(self, order: Order, numbers: Sequence[int], after: Cursor | None) -> list[_Light]:
+        """Return these jobs in order, those after the cursor."""
+        key_id, light = self._key_ids[order.by], []
+        for some in chunks(numbers):
+            join = and_(
+                _metric.project_id == _job.project_id,
+                _metric.job_no == _job.job_no,
+                _metric.key_id == key_id,
+            )
+            query = (
+                select(_job.job_no, _job.standing, _job.place, _metric.key_id, _metric.value)
+                .select_from(schema.job.outerjoin(schema.job_metric, join))
+                .where(_job.project_id == self._id, _job.job_no.in_(some))
+            )
+            for number, standing, place, key, value in self._connection.execute(query):
+                late = 3 if standing == Standing.SUPERSEDED else 0
+                kind = 2 if key is None else 1 if value is None else 0
+                light.append(_Light(late + kind, number, value, bytes(place) if kind == 2 else b""))
+        keyed = sorted(((order.key(item.cursor()), item) for item in light), key=lambda pair: pair[0])
+        passed = order.key(after) if after is not None else None
+        return [item for key, item in keyed if passed is None or key > passed]
+
+    def _walked(
+        self, order: Order, wanted: Wanted, after: Cursor | None, skip: int, limit: int
+    ) -> list[_Light]:
+        """Return the next rows by walking the index, one segment after the other."""
+        found: list[_Light] = []
+        for segment in range(after.segment if after is not None else 0, 6):
+            query = self._segment(order, wanted, segment)
+            start = after if after is not None and after.segment == segment else None
+            rows = self._connection.execute(
+                _beyond(query, order, segment, start).limit(limit - len(found)).offset(skip)
+            ).all()
+            if skip and not rows:
+                inside = query.order_by(None).subquery()
+                skip -= int(self._connection.scalar(select(func.count()).select_from(inside)) or 0)
+                continue
+            skip = 0
+            for number, place in rows:
+                is_missing = segment % 3 == 2
+                found.append(
+                    _Light(segment, number, None if is_missing else place, place if is_missing else b"")
+                )
+            if len(found) >= limit:
+                break
+        return found
+
+    def _segment(self, order: Order, wanted: Wanted, segment: int) -> Select[Any]:
+        """Return job number and value (or place) of one class of rows, in order."""
+        standing = Standing.SUPERSEDED if segment >= 3 else Standing.COUNTS
+        key_id, kind = self._key_ids[order.by], segment % 3
+        if kind == 2:
+            has = exists().where(
+                _metric.project_id == _job.project_id,
+                _metric.job_no == _job.job_no,
+                _metric.key_id == key_id,
+            )
+            missing = self._listed(select(_job.job_no, _job.place), wanted)
+            return missing.where(_job.standing == int(standing), ~has).order_by(_job.place, _job.job_no)
+        conditions = [_metric.project_id == self._id, _metric.key_id == key_id]
+        conditions += [_metric.standing == int(standing)]
+        conditions += [_metric.value.is_(None) if kind == 1 else _metric.value.is_not(None)]
+        query: Select[Any] = select(_metric.job_no, _metric.value)
+        if wanted == Wanted(dataset=wanted.dataset):
+            if wanted.dataset:
+                conditions.append(_metric.dataset_no.in_([text_number(name) for name in wanted.dataset]))
+        else:
+            same = and_(_job.project_id == _metric.project_id, _job.job_no == _metric.job_no)
+            query = query.select_from(schema.job_metric.join(schema.job, same))
+            conditions += self._conditions(wanted)
+        columns = [_metric.value, _metric.job_no] if kind == 0 else [_metric.job_no]
+        return query.where(*conditions).order_by(
+            *(column.desc() if order.descends else column for column in columns)
+        )
+
+    def _listed(self, query: Select[Any], wanted: Wanted) -> Select[Any]:
+        return query.select_from(schema.job).where(
+            _job.project_id == self._id, _job.standing != int(Standing.ABSENT), *self._conditions(wanted)
+        )
+
+    def _conditions(self, wanted: Wanted) -> list[Any]:
+        """Return what a job must be, to be shown."""
+        numbers = ((_job.model_no, wanted.model), (_job.dataset_no, wanted.dataset))
+        conditions: list[Any] = [
+            column.in_([text_number(name) for name in names]) for column, names in numbers if names
+        ]
+        if wanted.batch:
+            conditions.append(_job.batch_id.in_(wanted.batch))
+        for column, values in ((_job.seed, wanted.seed), (_job.host, wanted.host), (_job.user, wanted.user)):
+            if values:
+                conditions.append(func.coalesce(column, "").in_(values))
+        if wanted.text:
+            named = (_job.model, _job.dataset, _job.job_id, _job.batch_id)
+            conditions.append(or_(*(contains(column, wanted.text) for column in named)))
+        return conditions + [self._holds(condition) for condition in wanted.conditions]
+
+    def _holds(self, condition: Condition) -> Any:
+        """Return whether a job has a metric within a bound, as a condition on its row."""
+        other = schema.job_metric.alias().c
+        bound = literal(condition.bound, Float)
+        compared = {
+            "<": other.value < bound,
+            "<=": other.value <= bound,
+            ">": other.value > bound,
+            ">=": other.value >= bound,
+        }[condition.sign]
+        return exists().where(
+            other.project_id == _job.project_id,
+            other.job_no == _job.job_no,
+            other.key_id == self._key_ids.get(condition.key, -1),
+            compared,
+        )
+
+    def _load(self, numbers: Sequence[int]) -> list[Placed]:
+        """Return these jobs, in this order."""
+        found: dict[int, Placed] = {}
+        late: dict[int, int] = {}
+        jobs: dict[int, DoneJob] = {}
+        for some in chunks(numbers):
+            query = select(*_COLUMNS, _job.job_no, _job.standing, _job.replica_no).where(
+                _job.project_id == self._id, _job.job_no.in_(some)
+            )
+            for row in self._connection.execute(query):
+                jobs[row.job_no] = _done_job(row)
+                if row.standing == Standing.SUPERSEDED:
+                    late[row.job_no] = row.replica_no
+        winners = self._winners(set(late.values()))
+        for number in numbers:
+            found[number] = Placed(jobs[number], winners.get(late[number]) if number in late else None)
+        return [found[number] for number in numbers]
+
+    def _winners(self, replicas: Collection[int]) -> dict[int, tuple[str, str]]:
+        """Return which job counts in each of these groups of repetitions."""
+        winners = {}
+        for some in chunks(sorted(replicas)):
+            query = select(_job.replica_no, _job.batch_id, _job.job_id).where(
+                _job.project_id == self._id,
+                _job.replica_no.in_(some),
+                _job.standing == int(Standing.COUNTS),
+            )
+            winners.update({row[0]: (row[1], row[2]) for row in self._connection.execute(query)})
+        return winners
+
+    # --- what they compete for ----------------------------------------------------------------
+
+    def contests(
+        self, directions: Mapping[str, bool], datasets: Collection[str]
+    ) -> Mapping[tuple[str, str], Contest]:
+        """See `Board.contests`."""
+        if self._facts.contests is None or self._facts.asked != dict(directions):
+            some = [name for name, _ in self.names("dataset")[:STYLE_DATASETS]]
+            self._facts.contests = self._contests(directions, some)
+            self._facts.asked = dict(directions)
+        known = self._facts.contests
+        usual = {name for name, _ in self.names("dataset")[:STYLE_DATASETS]}
+        more = self._contests(directions, [name for name in datasets if name not in usual])
+        return {pair: contest for pair, contest in known.items() if pair[1] in datasets} | more
+
+    def _contests(
+        self, directions: Mapping[str, bool], datasets: Sequence[str]
+    ) -> dict[tuple[str, str], Contest]:
+        found = {}
+        by_number = {text_number(name): name for name in datasets}
+        for higher in (False, True):
+            key_ids = [self._key_ids[key] for key, is_higher in directions.items() if is_higher == higher]
+            for some in chunks(sorted(by_number)) if key_ids else ():
+                for key_id, number, best, second in self._ends(key_ids, some, higher=higher):
+                    if best is not None:
+                        found[self._keys_by_id[key_id], by_number[number]] = Contest(best, second)
+        return found
+
+    def _ends(self, key_ids: Sequence[int], datasets: Sequence[int], *, higher: bool) -> Iterable[Any]:
+        """Yield key, dataset and the two best values of each pair."""
+        key, facet = schema.metric_key.c, schema.facet.c
+
+        def value(position: int) -> Any:
+            ordering = _metric.value.desc() if higher else _metric.value
+            return (
+                select(_metric.value)
+                .where(
+                    _metric.project_id == self._id,
+                    _metric.key_id == key.key_id,
+                    _metric.dataset_no == facet.value_no,
+                    _metric.standing == int(Standing.COUNTS),
+                    _metric.value.is_not(None),
+                )
+                .order_by(ordering)
+                .limit(1)
+                .offset(position)
+                .correlate(schema.metric_key, schema.facet)
+                .scalar_subquery()
+            )
+
+        pairs = schema.metric_key.join(schema.facet, facet.project_id == key.project_id)
+        query = select(key.key_id, facet.value_no, value(0), value(1)).select_from(pairs)
+        query = query.where(
+            key.project_id == self._id,
+            key.key_id.in_(key_ids),
+            facet.field == "dataset",
+            facet.status == LISTED,
+            facet.value_no.in_(datasets),
+        )
+        return self._connection.execute(query)
+
+    def better(
+        self, key: str, pairs: Collection[tuple[str, float]], *, higher: bool, limit: int
+    ) -> Mapping[tuple[str, float], int]:
+        """See `Board.better`."""
+        by_dataset: dict[str, list[float]] = defaultdict(list)
+        for dataset, value in pairs:
+            by_dataset[dataset].append(value)
+        counted = {}
+        for dataset, values in by_dataset.items():
+            worst = min(values) if higher else max(values)
+            top = self._better_values(key, dataset, worst, higher=higher, limit=limit)
+            for value in values:
+                count = count_better(top, value, higher=higher)
+                counted[dataset, value] = min(count, limit)
+        return counted
+
+    def _better_values(
+        self, key: str, dataset: str, than: float, *, higher: bool, limit: int
+    ) -> Sequence[float]:
+        """Return the values of a dataset that are better than one, ascending, the best `limit` of them."""
+        bound = literal(better_than(than, higher=higher), Float)
+        query = select(_metric.value).where(
+            _metric.project_id == self._id,
+            _metric.key_id == self._key_ids[key],
+            _metric.dataset_no == text_number(dataset),
+            _metric.standing == int(Standing.COUNTS),
+            _metric.value > bound if higher else _metric.value < bound,
+        )
+        query = query.order_by(_metric.value.desc() if higher else _metric.value).limit(limit)
+        values = array("d", self._connection.scalars(query))
+        return values[::-1] if higher else values
+
+    def values(self, key: str) -> Mapping[str, Sequence[float]]:
+        """See `Board.values`."""
+        names = {text_number(name): name for name, _ in self.names("dataset")}
+        query = (
+            select(_metric.dataset_no, _metric.value)
+            .where(
+                _metric.project_id == self._id,
+                _metric.key_id == self._key_ids[key],
+                _metric.standing == int(Standing.COUNTS),
+                _metric.value.is_not(None),
+            )
+            .order_by(_metric.dataset_no, _metric.value)
+        )
+        found: dict[str, array[float]] = defaultdict(lambda: array("d"))
+        for number, value in self._connection.execute(query.execution_options(yield_per=10_000)):
+            found[names[number]].append(value)
+        return found
+
+    def sample(self) -> Mapping[str, Sequence[float]]:
+        """See `Board.sample`."""
+        if self._facts.sample is None:
+            self._facts.sample = self._sample()
+        return self._facts.sample
+
+    def _sample(self) -> dict[str, list[float]]:
+        first = select(_metric.job_no).where(_metric.project_id == self._id).distinct()
+        numbers = first.order_by(_metric.job_no).limit(SAMPLE_JOBS)
+        query = select(_metric.key_id, _metric.value).where(
+            _metric.project_id == self._id, _metric.job_no.in_(numbers), _metric.value.is_not(None)
+        )
+        found: dict[str, list[float]] = defaultdict(list)
+        for key_id, value in self._connection.execute(query):
+            found[self._keys_by_id[key_id]].append(value)
+        for key in self._key_ids.keys() - found.keys():
+            found[key] = self._lowest(key)
+        return found
+
+    def _lowest(self, key: str) -> list[float]:
+        query = select(_metric.value).where(
+            _metric.project_id == self._id,
+            _metric.key_id == self._key_ids[key],
+            _metric.standing == int(Standing.COUNTS),
+            _metric.value.is_not(None),
+        )
+        return list(self._connection.scalars(query.order_by(_metric.value).limit(SAMPLE_VALUES)))
+
+    def means(self, key: str) -> Sequence[tuple[str, str, float | None]]:
+        """See `Board.means`."""
+        same = and_(_job.project_id == _metric.project_id, _job.job_no == _metric.job_no)
+        table = schema.job_metric.join(schema.job, same)
+        here = (
+            _metric.project_id == self._id,
+            _metric.key_id == self._key_ids[key],
+            _metric.standing == int(Standing.COUNTS),
+        )
+        mean = func.avg(cast(_metric.value, Float))
+        query = select(_job.model, _job.dataset, mean).select_from(table).where(*here)
+        means = {
+            (model or "", dataset or ""): value
+            for model, dataset, value in self._connection.execute(query.group_by(_job.model, _job.dataset))
+        }
+        odd = select(_job.model, _job.dataset, _job.metrics).select_from(table)
+        for model, dataset, text in self._connection.execute(odd.where(*here, _metric.value.is_(None))):
+            if number_or_none(flatten(msgspec.json.decode(text)).get(key)) is not None:
+                means[model or "", dataset or ""] = None  # a seed diverged, and so the mean did
+        return [(model, dataset, value) for (model, dataset), value in sorted(means.items())]
+
+
+# --- rows -------------------------------------------------------------------------------------
+
+_COLUMNS = (
+    _job.batch_id,
+    _job.job_id,
+    _job.model,
+    _job.dataset,
+    _job.seed,
+    _job.metrics,
+    _job.ended_us,
+    _job.fast_dev_run,
+    _job.host,
+    _job.user,
+)
+
+
+def _done_job(row: Any) -> DoneJob:
+    metrics = flatten(msgspec.json.decode(row.metrics)) if row.metrics else {}
+    return DoneJob(
+        row.batch_id,
+        row.job_id,
+        row.model,
+        row.dataset,
+        row.seed,
+        metrics,
+        row.ended_us,
+        row.fast_dev_run,
+        row.host,
+        row.user,
+    )
+
+
+def done_jobs(connection: Connection, project_id: int, batches: Sequence[str] = ()) -> list[DoneJob]:
+    """Return the done jobs of a project, or of some of its batches."""
+    query = select(*_COLUMNS).where(_job.project_id == project_id, _job.status == "done")
+    if batches:
+        query = query.where(_job.batch_id.in_(batches))
+    return [_done_job(row) for row in connection.execute(query)]
+
+
+def _beyond(query: Select[Any], order: Order, segment: int, after: Cursor | None) -> Select[Any]:
+    """Return the rows of a segment that come after the cursor."""
+    if after is None:
+        return query
+    kind = segment % 3
+    if kind == 2:
+        return query.where(tuple_(_job.place, _job.job_no) > tuple_(literal(after.place), after.number))
+    if kind == 1:
+        number = _metric.job_no
+        return query.where(number < after.number if order.descends else number > after.number)
+    here, there = tuple_(_metric.value, _metric.job_no), tuple_(literal(after.value, Float), after.number)
+    return query.where(here < there if order.descends else here > there)
+
+
+def contains(column: Any, text: str) -> Any:
+    """Return whether a text column contains some text, whatever its case; `%` and `_` mean themselves."""
+    return func.lower(column).contains(text.lower(), autoescape=True)
+
+
+def _bytewise(connection: Connection, column: Any) -> Any:
+    """Return a text to sort by as both databases and Python do: by its code points."""
+    return collate(column, "C") if connection.dialect.name == "postgresql" else column

@@ -1,0 +1,152 @@
+"""The board that an index answers and the one in memory are one: every view of both is the same."""
+
+import itertools
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import structs
+from unit.server.wire import done, event, failed, start
+
+from argus_core.events import Source
+from argus_server.ranking.board import MemoryBoard
+from argus_server.ranking.leader import leader
+from argus_server.ranking.rank import Ranking, rank
+from argus_server.ranking.view import Condition, View
+
+values = st.one_of(
+    st.sampled_from([0.5, 0.5, 0.25, 1, -2.0, 0.5 + 1e-12, "NaN", "Infinity", True, "text", 10**400]),
+    st.floats(-10, 10, allow_nan=False).map(lambda number: round(number, 2)),
+)
+names = st.sampled_from([None, "", "a", "b", "B", "é", "x" * 70 + "1", "x" * 70 + "2"])
+metrics = st.dictionaries(st.sampled_from(["MSE", "accuracy", "mine", "Latency_P50", "seed"]), values)
+jobs = st.lists(
+    st.tuples(
+        names, names, st.sampled_from([None, 0, 2, 10, "s", 2.5]), metrics, st.booleans(), st.integers(0, 3)
+    ),
+    min_size=1,
+    max_size=14,
+)
+views = st.builds(
+    View,
+    group=st.sampled_from(["job", "job", "cell"]),
+    sort=st.sampled_from(
+        ["", "MSE", "accuracy", "mine", "metric:seed", "model", "dataset", "seed", "absent"]
+    ),
+    order=st.sampled_from(["", "asc", "desc"]),
+    model=st.sampled_from([(), (), ("a",), ("a", "")]),
+    dataset=st.sampled_from([(), (), ("b",), ("x" * 70 + "1", "B")]),
+    batch=st.sampled_from([(), (), ("b1",)]),
+    seed=st.sampled_from([(), (), ("2",)]),
+    host=st.sampled_from([(), (), ("h1",)]),
+    q=st.sampled_from(["", "", "A", "_", "%"]),
+    where=st.sampled_from([(), (), (Condition("MSE", "<", 0.5),), (Condition("accuracy", ">=", 0.25),)]),
+)
+
+
+def fill(store, project, jobs):
+    at = itertools.count()
+    events = []
+    for number, (model, dataset, seed, metrics, fails, minutes) in enumerate(jobs):
+        name, batch = f"j{number}", f"b{number % 2}"
+        facts = {"model": model, "dataset": dataset, "seed": seed}
+        known = {key: fact for key, fact in facts.items() if fact is not None}
+        of_job = [
+            event("job_start", name, at=next(at), batch=batch, project=project, **known),
+            done(name, at=next(at) + 100 * minutes, batch=batch, project=project, **metrics),
+        ]
+        if fails:
+            of_job.append(failed(name, at=50, batch=batch, project=project))
+        events += [
+            structs.replace(item, source=Source(project=project, host=f"h{number % 3}")) for item in of_job
+        ]
+    store.add_events(events)
+
+
+def in_memory(store, project, view):
+    data = store.queries.leaderboard(project)
+    return MemoryBoard(project, data.keys, data.jobs, data.primary, view.batch)
+
+
+numbered = itertools.count()
+
+
+@given(jobs=jobs, view=views, page=st.integers(1, 3))
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_every_view_is_the_one_that_is_ranked_in_memory(store, jobs, view, page):
+    project = f"p{next(numbered)}"
+    fill(store, project, jobs)
+    expected = in_memory(store, project, view)
+
+    with store.queries.board(project, view) as board:
+        whole, leads = rank(view, board), leader(view, board)
+        paged = rank(View(sort=view.sort, order=view.order, page=page), board, page_rows=3)
+
+    assert whole == rank(view, expected)
+    assert leads == leader(view, expected)
+    assert [row.rank for row in whole.rows] == [rank for rank, _ in Ranking(view, expected).raw()] or (
+        view.group == "cell"
+    )
+    if view.group == "job" and not view.batch:
+        assert paged == rank(View(sort=view.sort, order=view.order, page=page), expected, page_rows=3)
+
+
+@pytest.mark.parametrize("sort", ["MSE", "accuracy", "mine"])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("q", ["", "j"])
+def test_following_the_cursors_shows_every_row_once(store, sort, order, q):
+    values = [0.5, 0.5, "NaN", None, 0.25, 0.5, "NaN", None, 1.5, 0.75]
+    for number, value in enumerate(values):
+        metrics = {} if value is None else {sort: value}
+        store.add_events(
+            [
+                start(f"j{number}", model=f"m{number % 4}", dataset="d", seed=number % 2),
+                done(f"j{number}", at=number, other=1, **metrics),
+            ]
+        )
+    view = View(sort=sort, order=order, q=q)
+
+    seen, after = [], ""
+    with store.queries.board("p", view) as board:
+        whole = rank(view, board)
+        while True:
+            page = rank(View(sort=sort, order=order, q=q, after=after), board, page_rows=3)
+            seen += page.rows
+            if not (after := page.next):
+                break
+
+    assert {row.job_id for row in seen} == {f"j{number}" for number in range(10)}
+    assert [row.cells[sort].raw for row in seen] == [row.cells[sort].raw for row in whole.rows]
+    assert [row.superseded_by is None for row in seen] == [row.superseded_by is None for row in whole.rows]
+
+
+def test_a_job_counts_again_when_the_later_one_turns_out_to_have_failed(store):
+    one = {"model": "m", "dataset": "d", "seed": 0}
+    store.add_events([start("old", **one), done("old", at=1, MSE=1.0)])
+    store.add_events([start("new", **one), done("new", at=2, MSE=2.0)])
+
+    def board():
+        with store.queries.board("p", View()) as board:
+            return [(row.job_id, row.rank, row.superseded_by) for row in rank(View(), board).rows]
+
+    assert board() == [("new", 1, None), ("old", None, ("b", "new"))]
+    store.add_events([failed("new", at=3)])
+    assert board() == [("old", 1, None)]
+    store.add_events([start("other", model="m", dataset="d", seed=1), done("other", MSE=0.5)])
+    assert board() == [("other", 1, None), ("old", 2, None)]
+
+
+def test_making_the_projections_anew_changes_nothing(store):
+    fill(store, "p", [("a", "d", seed, {"MSE": seed / 3}, False, 0) for seed in (0, 1, 1)])
+
+    def everything():
+        with store.queries.board("p", View()) as board:
+            table = rank(View(), board)
+        return table, store.queries.job_counts("p"), store.queries.leaderboard("p")
+
+    before = everything()
+    told = []
+
+    assert store.rebuild("p", lambda *progress: told.append(progress)) == 6
+    assert everything() == before
+    assert told == [("p", 6, 6)]
