@@ -22,7 +22,7 @@ from argus_server.exports.text import iso_time
 from argus_server.pages.charts import loss_chart
 from argus_server.pages.conditional import entity_tag, not_modified
 from argus_server.pages.render import Page, render
-from argus_server.pages.visitors import shown_job, shown_jobs
+from argus_server.pages.visitors import allowed_view, shown_job, shown_jobs
 from argus_server.ranking.board import Board
 from argus_server.ranking.leader import Leader, leader
 from argus_server.ranking.rank import Ranking, rank
@@ -109,7 +109,8 @@ def projects_json(request: AnyRequest) -> dict[str, Any]:
 
 
 def _view(request: AnyRequest) -> View:
-    return View.parse(request.query_params.multi_items())
+    view = View.parse(request.query_params.multi_items())
+    return allowed_view(request.user, _name(request, "project"), view)
 
 
 def _pages(view: View, total: int, page_rows: int) -> int:

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from argus_server.ranking.view import View
 from argus_server.storage.credentials import Grant
 from argus_server.storage.queries import JobDetail, JobList, JobSummary
 
-__all__ = ["shown_job", "shown_jobs"]
+__all__ = ["allowed_view", "shown_job", "shown_jobs"]
+
+
+def allowed_view(grant: Grant, project: str, view: View) -> View:
+    """Return the view without filters that would tell what is not shown, by the rows that are left."""
+    return view if grant.allows("read", project) else replace(view, host=(), user=())
 
 
 def shown_job(grant: Grant, project: str, job: JobDetail) -> JobDetail:
