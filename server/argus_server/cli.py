@@ -10,6 +10,7 @@ import click
 
 from argus_core.hookspecs import hookimpl
 from argus_server.access_commands import project, sign_in_link, token
+from argus_server.data_commands import DATA_COMMANDS
 from argus_server.database_option import database_option, open_database
 
 __all__ = ["argus_register_commands", "project", "serve", "token"]
@@ -21,6 +22,8 @@ def argus_register_commands(cli: click.Group) -> None:
     cli.add_command(serve)
     cli.add_command(token)
     cli.add_command(project)
+    for command in DATA_COMMANDS:
+        cli.add_command(command)
 
 
 # --- serve ------------------------------------------------------------------------------------

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from argus_core.events import Event, encode_event
 from argus_server.errors import StoreError
-from argus_server.storage import schema
+from argus_server.storage import log, schema
 from argus_server.storage.clock import now_us
 from argus_server.storage.credentials import Credentials
 from argus_server.storage.dialect import describe, make_engines, upsert
@@ -100,6 +102,36 @@ class SqlStore:
             return rebuild(self._writer, project, progress)
         except SQLAlchemyError as error:
             raise StoreError(f"the project {project!r} is as it was: {error}") from error
+
+    @property
+    def revision(self) -> str:
+        """The migration at which the tables are."""
+        with self._reader.begin() as connection:
+            return str(MigrationContext.configure(connection).get_current_revision())
+
+    def project_names(self) -> list[str]:
+        """Return the names of all projects."""
+        with self._reader.begin() as connection:
+            return sorted(connection.scalars(select(schema.project.c.name)))
+
+    def count_events(self, projects: Sequence[str] = ()) -> int:
+        """See `log.count_events`."""
+        return log.count_events(self._reader, projects)
+
+    def export_events(self, projects: Sequence[str] = ()) -> Iterator[list[str]]:
+        """See `log.export_events`."""
+        return log.export_events(self._reader, projects)
+
+    def backup(self, target: Path, progress: Callable[[int, int], None] = lambda *_: None) -> int:
+        """See `log.backup`."""
+        return log.backup(self._reader, target, progress)
+
+    def forget(self, project: str, what: log.Retained, before_us: int, *, dry_run: bool = False) -> int:
+        """Delete old events of a project, see `log.forget`, and make its projections anew of the rest."""
+        count = log.forget(self._writer, project, what, before_us, dry_run=dry_run)
+        if count and not dry_run:
+            self.rebuild(project)
+        return count
 
     def add_events(self, events: Sequence[Event]) -> list[Stored]:
         """Store the events that are new, all or none, and say for each what became of it."""
