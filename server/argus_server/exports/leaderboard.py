@@ -167,7 +167,7 @@ def leaderboard_markdown(ranking: Ranking) -> Iterator[str]:
 
 
 def _heading(column: Column) -> str:
-    unit = f" ({column.unit})" if column.unit else ""
+    unit = f" ({markdown_text(column.unit)})" if column.unit else ""
     return markdown_text(column.label) + unit + _ARROWS[column.direction]
 
 
