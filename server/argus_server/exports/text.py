@@ -10,7 +10,8 @@ from argus_server.ranking.values import raw_text
 
 __all__ = ["csv_text", "iso_time", "markdown_text"]
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|")
+_FORMULA = ("=", "+", "-", "@", "|", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # some spreadsheets take wide signs too
+_CONTROL = ("\t", "\r", "\n")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#|~!&])")
 _EPOCH_0 = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
@@ -26,7 +27,8 @@ def csv_text(value: Any) -> str:
     """
     text = raw_text(value)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return "'" + text if not is_number and text.lstrip(" ").startswith(_FORMULA) else text
+    is_formula = text.startswith(_CONTROL) or text.lstrip().startswith(_FORMULA)
+    return "'" + text if is_formula and not is_number else text
 
 
 def markdown_text(text: str) -> str:
