@@ -15,7 +15,6 @@ from litestar.datastructures import MutableScopeHeaders, State
 from litestar.exceptions import NotFoundException
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import Message, Scope
 
 from argus_server.auth import Authentication, public, require, writing_uses
@@ -23,6 +22,7 @@ from argus_server.bodies import BoundedBodies, Memory
 from argus_server.ingest import INGEST_ROUTES
 from argus_server.limits import Doorkeeper
 from argus_server.live import LIVE_ROUTES, LiveFeed
+from argus_server.openapi import DocumentPlugin
 from argus_server.operations import OPERATION_ROUTES, Metrics, Readiness, observed
 from argus_server.pages.handlers import PAGE_ROUTES
 from argus_server.pages.problems import EXCEPTION_HANDLERS
@@ -181,7 +181,7 @@ def create_app(settings: Settings) -> Litestar:
             title="Argus",
             version="1.1",
             path="/schema",
-            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            render_plugins=[DocumentPlugin(path="/openapi.json")],
             openapi_router=Router(path="/schema", route_handlers=[], guards=[public]),
         ),
     )

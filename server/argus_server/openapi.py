@@ -1,0 +1,368 @@
+"""What programs can ask, as OpenAPI 3.1: the ingest routes, the JSON routes, exports and operations.
+
+Pages for people are not in it. A test compares it with the routes there are, and answers with its schemas.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from litestar import Request
+from litestar.openapi.plugins import JsonRenderPlugin
+
+from argus_core.events import SCHEMA_VERSION, json_schema
+
+__all__ = ["DocumentPlugin", "document"]
+
+Schema = dict[str, Any]
+_JSON = "application/json"
+
+
+class DocumentPlugin(JsonRenderPlugin):
+    """Answers with `document`."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002 - the library's
+        """Return the document as JSON."""
+        return _rendered()
+
+
+@cache
+def _rendered() -> bytes:
+    return json.dumps(document()).encode()
+
+
+# --- words ------------------------------------------------------------------------------------
+
+
+def _object(required: Schema, optional: Schema | None = None) -> Schema:
+    """Return the schema of an object that has the required keys, and may have others."""
+    return {
+        "type": "object",
+        "properties": {**required, **(optional or {})},
+        "required": list(required),
+    }
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_TEXT: Schema = {"type": "string"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_FLAG: Schema = {"type": "boolean"}
+_ANY: Schema = {}
+_MAYBE_TEXT = _or_null(_TEXT)
+_MAYBE_COUNT = _or_null(_COUNT)
+_COUNTS: Schema = {"type": "object", "additionalProperties": _COUNT}
+
+
+def _answer(description: str, content: Schema | None = None, media_type: str = _JSON) -> Schema:
+    return {"description": description, "content": {media_type: {"schema": content or _ref("Problem")}}}
+
+
+_TOO_MANY = {
+    **_answer(
+        "Too many requests, or too much waits for the database; come back after `Retry-After` seconds."
+    ),
+    "headers": {"Retry-After": {"schema": _COUNT}},
+}
+_BUSY = _answer("The database does not answer in time; nothing was stored. Try again.")
+_GUARDED = {
+    "401": _answer("The token is missing, unknown, revoked or expired."),
+    "403": _answer("The token may not do this, or is for another project."),
+    "429": _TOO_MANY,
+}
+_UNKNOWN = {"404": _answer("No event has named this project.")}
+
+
+def _operation(summary: str, answers: Schema, *, is_open: bool = False, **more: Any) -> Schema:
+    responses = {**answers, **({} if is_open else _GUARDED)}
+    return {"summary": summary, "responses": responses, **({"security": []} if is_open else {}), **more}
+
+
+def _path(*names: str) -> list[Schema]:
+    schema = {"type": "string", "minLength": 1}
+    return [{"name": name, "in": "path", "required": True, "schema": schema} for name in names]
+
+
+def _query(name: str, schema: Schema, description: str) -> Schema:
+    return {"name": name, "in": "query", "schema": schema, "description": description}
+
+
+_FILTERS = [
+    _query(name, _list(_TEXT), f"Only jobs of this {name}; can be repeated.")
+    for name in ("model", "dataset", "batch", "seed")
+]
+_PAGE = _query("page", {"type": "integer", "minimum": 1}, "Counted from 1.")
+_VIEW = [
+    _query("group", {"enum": ["job", "cell"]}, "A row for each job, or one for each model and dataset."),
+    _query("sort", _TEXT, "A metric, or model, dataset, seed."),
+    _query("order", {"enum": ["asc", "desc"]}, "Without it, the best first."),
+    *_FILTERS,
+]
+_BAD_VIEW = {"400": _answer("A parameter has a value that means nothing.")}
+
+
+# --- schemas ----------------------------------------------------------------------------------
+
+
+def _schemas() -> dict[str, Schema]:
+    event = json.loads(json.dumps(json_schema()).replace("#/$defs/", "#/components/schemas/"))
+    definitions = event.pop("$defs")
+    event.pop("$schema")
+    rejection = {"status_code": _COUNT, "index": _COUNT, "field": _TEXT, "reason": _TEXT}
+    result = {
+        "event_id": _MAYBE_TEXT,
+        "status": {"enum": ["accepted", "deduplicated", "rejected"]},
+        "db_id": _MAYBE_COUNT,
+        "error": _MAYBE_TEXT,
+    }
+    batch = {"accepted": _COUNT, "rejected": _COUNT, "results": _list(_object(result, rejection))}
+    return {
+        **definitions,
+        "AnyEvent": event,
+        "Problem": _object({"status_code": _COUNT, "error": _TEXT}),
+        "Refusal": _object({"error": _TEXT, **rejection}),
+        "Stored": _object({"accepted": {"const": True}, "event_id": _COUNT, "deduplicated": _FLAG}),
+        "Results": _object(batch),
+        "AllRefused": _object({"error": _TEXT, **rejection, **batch}),
+        "Projects": _object({"projects": _list(_project())}),
+        "Leaderboard": _leaderboard(),
+        "Jobs": _jobs(),
+        "Token": _object({"scope": {"enum": ["report", "read", "admin", "visitor"]}, "project": _MAYBE_TEXT}),
+        "StopRequested": _object({"batch_id": _TEXT, "requested": _FLAG, "stop_requested": _FLAG}),
+        "Status": _object({"status": _TEXT}, {"reason": _TEXT}),
+    }
+
+
+def _project() -> Schema:
+    return _object(
+        {
+            "project": _TEXT,
+            "jobs": _COUNTS,
+            "n_batches": _COUNT,
+            "last_event_at": _MAYBE_TEXT,
+            "leaderboard": _TEXT,
+        }
+    )
+
+
+def _leaderboard() -> Schema:
+    column = {"key": _TEXT, "label": _TEXT, "unit": _TEXT, "direction": _TEXT, "role": _TEXT, "kind": _TEXT}
+    row = {
+        "rank": _MAYBE_COUNT,
+        "model": _MAYBE_TEXT,
+        "dataset": _MAYBE_TEXT,
+        "cells": {"type": "object"},
+        "display": {"type": "object", "additionalProperties": _TEXT},
+        "best": _list(_TEXT),
+        "second": _list(_TEXT),
+    }
+    return _object(
+        {
+            "project": _TEXT,
+            "view": {"type": "object"},
+            "ranked_by": _ANY,
+            "notes": _list(_TEXT),
+            "columns": _list(_object(column)),
+            "rows": _list(_object(row)),
+            "total": _COUNT,
+        }
+    )
+
+
+def _jobs() -> Schema:
+    job = {
+        "batch_id": _TEXT,
+        "job_id": _TEXT,
+        "status": _TEXT,
+        "interrupted": _FLAG,
+        "model": _MAYBE_TEXT,
+        "dataset": _MAYBE_TEXT,
+        "seed": _MAYBE_TEXT,
+        "epoch": _MAYBE_COUNT,
+        "epochs_total": _MAYBE_COUNT,
+        "elapsed_s": _or_null({"type": "number"}),
+        "started_at": _MAYBE_TEXT,
+        "ended_at": _MAYBE_TEXT,
+        "last_event_at": _TEXT,
+    }
+    return _object(
+        {
+            "project": _TEXT,
+            "page": {"type": "integer", "minimum": 1},
+            "total": _COUNT,
+            "job_counts": _COUNTS,
+            "jobs": _list(_object(job)),
+        }
+    )
+
+
+# --- paths ------------------------------------------------------------------------------------
+
+
+def _ingest() -> Schema:
+    many = {"anyOf": [_object({"events": _list(_ref("AnyEvent"))}), _list(_ref("AnyEvent"))]}
+    refused = {
+        "400": _answer("The body is not JSON, or of another shape."),
+        "408": _answer("The body came too slowly."),
+        "413": _answer("The body is too large, compressed or not."),
+        "415": _answer(
+            "Another schema version, or an encoding that is not gzip.",
+            {"anyOf": [_ref("Problem"), _ref("Refusal")]},
+        ),
+        "503": _BUSY,
+    }
+
+    def body(schema: Schema) -> Schema:
+        return {"required": True, "content": {_JSON: {"schema": schema}}}
+
+    return {
+        "/api/events": {
+            "post": _operation(
+                "Store one event.",
+                {
+                    "200": _answer(
+                        "It is on disk. A repeat changes nothing and gets its first number.", _ref("Stored")
+                    ),
+                    "422": _answer("The event breaks the schema.", _ref("Refusal")),
+                    **refused,
+                },
+                requestBody=body(_ref("AnyEvent")),
+            )
+        },
+        "/api/events/batch": {
+            "post": _operation(
+                "Store the good events of a list, and say for each of the others what is wrong with it.",
+                {
+                    "200": _answer("What became of each event, in order.", _ref("Results")),
+                    "422": _answer("There is no good event among them.", _ref("AllRefused")),
+                    **refused,
+                },
+                requestBody=body(many),
+            )
+        },
+    }
+
+
+def _beside_the_events() -> Schema:
+    artifacts = _operation("Files are not taken.", {"501": _answer("This server keeps no artifacts.")})
+    return {
+        "/api/batches/{batch_id}/stop-requested": {
+            "get": _operation(
+                "Say whether somebody asked the batch to stop.",
+                {"200": _answer("An unknown batch was not asked.", _ref("StopRequested"))},
+                parameters=_path("batch_id"),
+            )
+        },
+        "/api/batches/{batch_id}/artifacts": {"post": {**artifacts, "parameters": _path("batch_id")}},
+        "/api/jobs/{job_id}/artifacts": {"post": {**artifacts, "parameters": _path("job_id")}},
+        "/api/token": {
+            "get": _operation(
+                "Say what the caller's own token is good for.", {"200": _answer("It.", _ref("Token"))}
+            )
+        },
+    }
+
+
+def _reading() -> Schema:
+    def board(summary: str, content: Schema, media_type: str) -> Schema:
+        answers = {"200": _answer("Every row of the view.", content, media_type), **_BAD_VIEW, **_UNKNOWN}
+        return {
+            "get": _operation(
+                summary, {**answers, "503": _BUSY}, parameters=[*_path("project"), *_VIEW, _PAGE]
+            )
+        }
+
+    as_json = board("The leaderboard as JSON.", _ref("Leaderboard"), _JSON)
+    statuses = {"enum": ["running", "untested", "done", "failed"]}
+    return {
+        "/api/projects": {
+            "get": _operation(
+                "List every project that the caller may see.",
+                {"200": _answer("The one with the latest event first.", _ref("Projects")), "503": _BUSY},
+            )
+        },
+        "/api/projects/{project}/leaderboard": as_json,
+        "/p/{project}/leaderboard.json": as_json,
+        "/p/{project}/leaderboard.csv": board("The leaderboard as CSV.", _TEXT, "text/csv"),
+        "/p/{project}/leaderboard.md": board("The leaderboard as Markdown.", _TEXT, "text/markdown"),
+        "/api/projects/{project}/jobs": {
+            "get": _operation(
+                "List one page of jobs, latest first.",
+                {"200": _answer("The page.", _ref("Jobs")), **_BAD_VIEW, **_UNKNOWN, "503": _BUSY},
+                parameters=[
+                    *_path("project"),
+                    *_FILTERS,
+                    _query("status", _list(statuses), "Only jobs in this status; can be repeated."),
+                    _PAGE,
+                ],
+            )
+        },
+        "/p/{project}/live": {
+            "get": _operation(
+                "Tell of every change of the project, as server-sent events.",
+                {
+                    "200": _answer(
+                        '`event: change`, `data: {"seq": N}`; does not end by itself for minutes.',
+                        _TEXT,
+                        "text/event-stream",
+                    ),
+                    **_UNKNOWN,
+                    "503": _answer("As many listen as this server allows, or the database does not answer."),
+                },
+                parameters=[
+                    *_path("project"),
+                    _query("seq", _COUNT, "The version that the caller has."),
+                    {"name": "Last-Event-ID", "in": "header", "schema": _TEXT, "description": "The same."},
+                ],
+            )
+        },
+    }
+
+
+def _operations() -> Schema:
+    return {
+        "/healthz": {
+            "get": _operation(
+                "Say that the process lives.", {"200": _answer("Yes.", _ref("Status"))}, is_open=True
+            )
+        },
+        "/readyz": {
+            "get": _operation(
+                "Say whether requests should be sent here.",
+                {"200": _answer("Yes.", _ref("Status")), "503": _answer("No, and why.", _ref("Status"))},
+                is_open=True,
+            )
+        },
+        "/metrics": {
+            "get": _operation(
+                "The numbers of this process, for Prometheus.",
+                {"200": _answer("They need a token to read every project.", _TEXT, "text/plain")},
+            )
+        },
+    }
+
+
+def document() -> dict[str, Any]:
+    """Return the whole document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Argus", "version": SCHEMA_VERSION},
+        "paths": {**_ingest(), **_beside_the_events(), **_reading(), **_operations()},
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "em_live_…"}},
+        },
+        "security": [{"token": []}],
+    }

@@ -1,0 +1,118 @@
+"""The OpenAPI document says what is true."""
+
+import json
+import re
+
+import jsonschema
+import pytest
+from litestar.routes import HTTPRoute
+from unit.server.wire import body, epoch
+
+from argus_core.events import encode_event
+
+FOR_PEOPLE = re.compile(
+    r"/|/sign-(in|out)|/tokens.*|/static/.*|/schema.*|/p/\{project\}|/p/\{project\}/(leaderboard|jobs|jobs/.*)"
+)
+
+
+@pytest.fixture
+def document(server):
+    return server.get("/schema/openapi.json", scope=None).json()
+
+
+@pytest.fixture
+def full(server):
+    server.send(body("job_start", "j", model="m"), body("job_epoch", "j", epoch=0))
+    server.send(body("job_done", "j", metrics={"MSE": 0.5, "note": "x"}), body("job_start", "k"))
+    return server
+
+
+def test_it_names_every_route_for_programs_and_no_other(server, document):
+    routes = {
+        (route.path_format, method.lower())
+        for route in server.client.app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        for method in handler.http_methods - {"OPTIONS"}
+        if not FOR_PEOPLE.fullmatch(route.path_format)
+    }
+
+    assert {(path, method) for path, item in document["paths"].items() for method in item} == routes
+
+
+def test_every_reference_leads_somewhere_and_every_path_has_its_parameters(document):
+    schemas = document["components"]["schemas"]
+    for schema in schemas.values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    assert set(re.findall(r"#/components/schemas/(\w+)", str(document))) <= set(schemas)
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            named = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
+            assert named == set(re.findall(r"{(\w+)}", path)), path
+
+
+ANSWERED = [
+    ("POST", "/api/events", {"json": body("job_epoch", "j", epoch=1)}, 200),
+    ("POST", "/api/events", {"json": {**body("job_start", "j"), "batch_id": ""}}, 422),
+    ("POST", "/api/events", {"json": {**body("job_start", "j"), "schema_version": "9"}}, 415),
+    ("POST", "/api/events", {"content": b"{"}, 400),
+    ("POST", "/api/events", {"content": b"{}", "headers": {"Content-Encoding": "br"}}, 415),
+    ("POST", "/api/events", {"json": body("job_start", "j"), "scope": "read"}, 403),
+    ("POST", "/api/events", {"json": body("job_start", "j"), "scope": None}, 401),
+    ("POST", "/api/events/batch", {"json": {"events": [body("job_start", "j"), {"x": 1}]}}, 200),
+    ("POST", "/api/events/batch", {"json": [{"x": 1}, {"event_id": "12345678"}]}, 422),
+    ("POST", "/api/events/batch", {"json": []}, 200),
+    ("POST", "/api/events/batch", {"json": 1}, 400),
+    ("POST", "/api/jobs/{job_id}/artifacts", {}, 501),
+    ("POST", "/api/batches/{batch_id}/artifacts", {}, 501),
+    ("GET", "/api/batches/{batch_id}/stop-requested", {}, 200),
+    ("GET", "/api/token", {}, 200),
+    ("GET", "/api/projects", {}, 200),
+    ("GET", "/api/projects/{project}/leaderboard", {}, 200),
+    ("GET", "/api/projects/{project}/leaderboard", {"params": {"group": "cell", "sort": "MSE"}}, 200),
+    ("GET", "/api/projects/{project}/leaderboard", {"params": {"group": "x"}}, 400),
+    ("GET", "/p/{project}/leaderboard.json", {}, 200),
+    ("GET", "/p/{project}/leaderboard.csv", {}, 200),
+    ("GET", "/p/{project}/leaderboard.md", {}, 200),
+    ("GET", "/api/projects/{project}/jobs", {"params": {"status": ["done", "running"]}}, 200),
+    ("GET", "/api/projects/{project}/jobs", {"params": {"page": 0}}, 400),
+    ("GET", "/healthz", {}, 200),
+    ("GET", "/readyz", {}, 200),
+    ("GET", "/metrics", {}, 200),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "more", "status"), ANSWERED, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_an_answer_is_as_it_says(full, document, method, path, more, status):
+    filled = path.format(project="p", batch_id="b", job_id="j")
+
+    answer = full.request(method, filled, **{"scope": "admin", **more})
+
+    assert answer.status_code == status, answer.text
+    content = document["paths"][path][method.lower()]["responses"][str(status)]["content"]
+    media_type = answer.headers["Content-Type"].partition(";")[0]
+    assert media_type in content
+    if media_type == "application/json":
+        check(document, content[media_type]["schema"], answer.json())
+
+
+def test_an_unknown_project_is_answered_as_it_says(full, document):
+    for path in ("/api/projects/{project}/jobs", "/p/{project}/leaderboard.csv", "/p/{project}/live"):
+        answer = full.get(path.format(project="nobody"))
+
+        content = document["paths"][path]["get"]["responses"]["404"]["content"]["application/json"]
+        check(document, content["schema"], answer.json())
+
+
+def test_the_events_of_our_client_fit_its_request(document):
+    schema = document["paths"]["/api/events"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    check(document, schema, json.loads(encode_event(epoch("j", 3, train_loss=0.5))))
+    with pytest.raises(jsonschema.ValidationError):
+        check(document, schema, {**body("job_epoch", "j"), "data": {"epoch": "x"}})
+
+
+def check(document, schema, value):
+    whole = {**schema, "components": document["components"]}
+    jsonschema.Draft202012Validator(whole).validate(value)
