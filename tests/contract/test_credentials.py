@@ -209,6 +209,23 @@ def test_a_project_is_public_from_one_call_to_the_other(store, keys):
     assert not keys.set_public("nobody's", is_public=True)
 
 
+def test_what_another_process_opens_and_closes_is_known_within_a_second(
+    backend, new_database, new_store, clock
+):
+    from unit.server.wire import start
+
+    place = new_database()
+    serving, commanding = new_store(place), new_store(place)
+    serving.credentials.clock = clock
+    serving.add_events([start("j")])
+    assert serving.credentials.public_projects() == frozenset()
+
+    for is_public in (True, False):
+        commanding.credentials.set_public("p", is_public=is_public)
+        clock.forward(1)
+        assert serving.credentials.public_projects() == ({"p"} if is_public else frozenset())
+
+
 def test_events_that_come_later_leave_a_project_public(store, keys):
     from unit.server.wire import start
 

@@ -48,6 +48,8 @@ SESSION_IDLE_S = 3 * 24 * 3600
 _USE_GRAIN_US = 3600 * _SECOND_US
 """How exactly the last use of a key is known; it is written down no more often than that."""
 
+_NEVER_READ: tuple[int, frozenset[str]] = (-_SECOND_US, frozenset())
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -111,6 +113,7 @@ class Credentials:
         self.clock = clock
         self._uses: dict[tuple[str, Any], int] = {}
         self._uses_lock = threading.Lock()
+        self._public = _NEVER_READ
 
     # --- tokens -------------------------------------------------------------------------------
 
@@ -282,10 +285,20 @@ class Credentials:
     # --- projects open to all -----------------------------------------------------------------
 
     def public_projects(self) -> frozenset[str]:
-        """Return the names of the projects that anybody may read."""
+        """Return the names of the projects that anybody may read.
+
+        What another process has changed is known after a second: strangers who ask in a loop do not keep
+        the database from those with a token.
+        """
+        now = self.clock()
+        read_us, names = self._public
+        if 0 <= now - read_us < _SECOND_US:
+            return names
         table = schema.project.c
         with transaction(self._reader) as connection:
-            return frozenset(connection.scalars(select(table.name).where(table.is_public)))
+            names = frozenset(connection.scalars(select(table.name).where(table.is_public)))
+        self._public = now, names
+        return names
 
     def projects(self) -> dict[str, bool]:
         """Return the names of all projects, in order, and whether each is public."""
@@ -299,7 +312,9 @@ class Credentials:
         table = schema.project
         statement = update(table).where(table.c.name == project).values(is_public=is_public)
         with transaction(self._writer) as connection:
-            return connection.execute(statement).rowcount == 1
+            done = connection.execute(statement)
+        self._public = _NEVER_READ
+        return done.rowcount == 1
 
 
 def _by_digest(table: Table) -> Select[Any]:
