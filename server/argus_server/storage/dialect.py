@@ -15,7 +15,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from argus_server.errors import StoreBusy, StoreError
 
-__all__ = ["Engines", "database_url", "describe", "lock_tables", "make_engines", "transaction", "upsert"]
+__all__ = [
+    "Engines",
+    "database_url",
+    "describe",
+    "lock_tables",
+    "make_engines",
+    "patience",
+    "transaction",
+    "upsert",
+]
 
 _WRITES = "argus_writes"
 _POOLS: tuple[dict[str, int], ...] = (
@@ -24,6 +33,13 @@ _POOLS: tuple[dict[str, int], ...] = (
     {"pool_size": 5, "max_overflow": 10, "pool_timeout": 2},
 )
 """Connections for pages, events and credentials. Who asks for a page is told soon that it is too busy."""
+_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
 _LOCK = 0x6172677573  # "argus"
 
 
@@ -94,9 +110,18 @@ def make_engines(database: str) -> Engines:
     return Engines(reader, writer.execution_options(**writes), keys, keys.execution_options(**writes))
 
 
+def patience(url: URL) -> dict[str, int]:
+    """Return how long a connection waits for a database that has silently gone, unless the URL says it.
+
+    Without it, that is hours: a server that is asked to stop could not.
+    """
+    return {name: value for name, value in _PATIENCE.items() if name not in url.query}
+
+
 def _server_engine(url: URL, sizes: dict[str, int]) -> Engine:
+    patient = patience(url) if url.get_driver_name() == "psycopg" else {}
     try:
-        return create_engine(url, pool_pre_ping=True, **sizes)
+        return create_engine(url, pool_pre_ping=True, connect_args=patient, **sizes)
     except ImportError as error:
         reason = f"cannot open the database {url}: there is no package {error.name}"
         if url.get_backend_name() == "postgresql":

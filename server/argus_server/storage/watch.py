@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from argus_server.errors import StoreError
 from argus_server.storage import schema
-from argus_server.storage.dialect import make_engines, transaction
+from argus_server.storage.dialect import make_engines, patience, transaction
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -55,7 +55,7 @@ class Watch:
         self.announcements: Announcements | None = None
         if self._engine.dialect.driver == "psycopg":
             _, parameters = self._engine.dialect.create_connect_args(self._engine.url)
-            self.announcements = Announcements(parameters)
+            self.announcements = Announcements({**patience(self._engine.url), **parameters})
 
     def has_changed(self) -> bool:
         """Whether anybody may have committed since the last call. True where asking costs more than looking.
@@ -140,14 +140,13 @@ class Announcements:
     """
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
-        self._parameters = {"connect_timeout": _ANSWER_S, **parameters, "application_name": "argus live"}
+        self._parameters = {**parameters, "application_name": "argus live"}
         self._sender: AsyncConnection[Any] | None = None
 
     async def _connect(self) -> AsyncConnection[Any]:
         from psycopg import AsyncConnection
 
-        keep = {"keepalives_idle": 20, "keepalives_interval": 5, "keepalives_count": 3}
-        return await AsyncConnection.connect(**{**keep, **self._parameters}, autocommit=True)
+        return await AsyncConnection.connect(**self._parameters, autocommit=True)
 
     async def send(self, messages: Sequence[str]) -> None:
         """Tell all processes that listen, this one too.

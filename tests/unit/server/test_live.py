@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 
 import pytest
 import requests
@@ -272,6 +273,33 @@ def test_nonsense_on_the_channel_harms_nobody(run, postgres, database):
     server.send(body("job_epoch", "j", epoch=0))
 
     assert page.next() == 2
+
+
+# --- silence ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_page_that_hears_nothing_hears_that_the_server_is_there(run, monkeypatch):
+    monkeypatch.setattr("argus_server.live._HEARTBEAT_S", 0.1)
+    server = run()
+
+    with server.request("GET", "/p/p/live", stream=True) as answer:
+        lines = [line for line in islice(answer.raw, 12) if line.strip()]
+
+    assert lines[:2] == [b"id: 1\n", b"retry: 2000\n"]
+    assert set(lines[2:]) == {b": \n"}
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_page_has_to_come_again_after_a_while(run, monkeypatch):
+    monkeypatch.setattr("argus_server.live._LIFETIME_S", 0.5)
+    monkeypatch.setattr("argus_server.live._HEARTBEAT_S", 0.1)
+    server = run()
+
+    page = Page(server)
+
+    assert page.ended.wait(10)
+    wait_until(lambda: server.app.state.live.listeners == 0)
 
 
 # --- the end of a page ------------------------------------------------------------------------
