@@ -32,6 +32,7 @@ from argus_server.storage.credentials import Credentials, Grant, Scope
 from argus_server.urls import read_segment
 
 __all__ = [
+    "FORM_COOKIE",
     "Authentication",
     "Guard",
     "check_form_token",
@@ -205,7 +206,7 @@ async def writing_uses(credentials: Credentials) -> AsyncIterator[None]:
 
 # --- cookies and forms ------------------------------------------------------------------------
 
-_FORM_COOKIE = "argus_form"
+FORM_COOKIE = "argus_form"
 
 
 def cookie_name(connection: Connection) -> str:
@@ -225,8 +226,8 @@ def session_cookie(connection: Connection, secret: str, *, lifetime_s: int) -> C
 
 def form_cookie(connection: Connection) -> Cookie:
     """Return the cookie that proves a form came from us, the browser's own if it has one."""
-    secret = connection.cookies.get(_FORM_COOKIE) or secrets.token_urlsafe(32)
-    return _cookie(connection, _FORM_COOKIE, secret, None)
+    secret = connection.cookies.get(FORM_COOKIE) or secrets.token_urlsafe(32)
+    return _cookie(connection, FORM_COOKIE, secret, None)
 
 
 def _cookie(connection: Connection, name: str, value: str, max_age: int | None) -> Cookie:
@@ -257,7 +258,7 @@ def check_form_token(connection: Connection, sent: str) -> None:
         PermissionDeniedException: the hidden field does not match this browser's cookies, or the
             browser says that the form comes from elsewhere.
     """
-    secret = connection.cookies.get(_FORM_COOKIE, "")
+    secret = connection.cookies.get(FORM_COOKIE, "")
     expected = _form_token(secret, session_secret(connection) or "")
     if not secret or not hmac.compare_digest(expected.encode(), sent.encode("utf-8", "replace")):
         raise PermissionDeniedException(detail="this form is out of date; load the page again")

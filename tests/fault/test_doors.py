@@ -137,6 +137,11 @@ def test_every_answer_has_the_headers_that_keep_browsers_honest(make_server):
             assert "unsafe" not in answer.headers["Content-Security-Policy"]
             if status != 200 or "immutable" not in answer.headers["Cache-Control"]:
                 assert answer.headers["Cache-Control"] in ("no-store", "private, no-cache"), path
+    path = f"{server.url}/p/p/leaderboard"
+    seen = requests.get(path, headers=bearer(read), timeout=10).headers["ETag"]
+    answer = requests.get(path, headers={**bearer(read), "If-None-Match": seen}, timeout=10)
+    assert answer.status_code == 304
+    assert {name.lower() for name in answer.headers} >= HEADERS
     while (answer := requests.get(server.url, headers=bearer(WRONG), timeout=10)).status_code == 401:
         pass
     assert answer.status_code == 429

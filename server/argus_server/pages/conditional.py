@@ -7,15 +7,21 @@ from typing import Any
 
 from litestar import Request, Response
 
+from argus_server.auth import FORM_COOKIE, form_cookie, form_token
+
 __all__ = ["entity_tag", "not_modified"]
 
 
 def entity_tag(request: Request[Any, Any, Any], *parts: object) -> str:
     """Return a weak ETag for what this caller gets at this URL while `parts` stay as they are."""
-    cookie = "argus_form" in request.cookies  # without it the answer has to bring one
-    who = (request.scope.get("user"), request.scope.get("auth"), cookie)
+    who = (request.scope.get("user"), request.scope.get("auth"), _form_token(request))
     said = (str(request.url), request.headers.get("accept", ""), request.app.state.build, who, parts)
     return f'W/"{hashlib.blake2b(repr(said).encode("utf-8", "replace"), digest_size=16).hexdigest()}"'
+
+
+def _form_token(request: Request[Any, Any, Any]) -> str | None:
+    """Return what the forms of the page carry; None if the answer has to bring a new cookie for them."""
+    return form_token(request, form_cookie(request)) if FORM_COOKIE in request.cookies else None
 
 
 def not_modified(request: Request[Any, Any, Any], tag: str) -> Response[None] | None:

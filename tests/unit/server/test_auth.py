@@ -92,6 +92,22 @@ def test_signing_out_ends_the_session_on_the_server_too(server):
     assert server.get("/", scope=None, html=True).status_code == 401
 
 
+def test_a_page_from_an_earlier_session_is_not_taken_for_unchanged(server):
+    """Its forms would be refused: they belong to the session that has ended."""
+    server.send(body("job_start", "j"))
+    path = "/p/p/leaderboard"
+    sign_in(server, server.tokens["read"])
+    tag = server.get(path, scope=None, html=True).headers["ETag"]
+    again = server.get(path, scope=None, html=True, headers={"If-None-Match": tag})
+
+    sign_in(server, server.tokens["read"])
+    later = server.get(path, scope=None, html=True, headers={"If-None-Match": tag})
+
+    assert (again.status_code, later.status_code) == (304, 200)
+    left = server.request("POST", "/sign-out", scope=None, data={"form_token": form_token(later.text)})
+    assert left.status_code == 303
+
+
 def test_the_session_cookie_is_out_of_reach_of_scripts_and_other_sites(server):
     cookie = sign_in(server, server.tokens["read"]).headers["set-cookie"].lower()
 
