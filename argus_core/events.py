@@ -391,6 +391,7 @@ def _convert(item: Any) -> Event:
     """Build an event from plain data: ids must be as they should, the rest is made to fit."""
     if not isinstance(item, Mapping):
         raise InvalidEvent("", f"expected an event object, got {_describe(item)}")
+    item = {field: item[field] for field in Event.__struct_fields__ if field in item}
     job_id = item.get("job_id")
     if isinstance(job_id, int) and not isinstance(job_id, bool):
         item = {**item, "job_id": str(job_id)}
