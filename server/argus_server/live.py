@@ -151,7 +151,7 @@ class LiveFeed:
     @property
     def listeners(self) -> int:
         """How many pages listen."""
-        return self._watched.total() if hasattr(self._watched, "total") else sum(self._watched.values())
+        return self._watched.total()
 
     @property
     def is_full(self) -> bool:

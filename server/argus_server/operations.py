@@ -218,7 +218,7 @@ async def observed(
     answer = _Answer(send)
     try:
         await app(scope, receive, answer.send)
-    except BaseException:
+    except Exception:
         if answer.status == 499:
             answer.status = 500
         raise
