@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -212,3 +214,23 @@ def test_who_reads_no_answer_holds_no_memory_for_long(server):
 
         assert memory.grown < 20
         assert honest_seconds(server) < 10
+
+
+def test_requests_made_from_the_schema_get_no_5xx(server):
+    """The ingest body, whose schema has conditions that schemathesis cannot read, has a fuzz test of its own."""
+    token = server.make_token("admin")
+    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/schema/openapi.json"]
+    command += ["--header", f"Authorization: Bearer {token}", "--checks", "not_a_server_error"]
+    command += [
+        "--exclude-path-regex",
+        "artifacts$|/live$|^/api/events",
+        "--max-examples",
+        "10",
+        "--workers",
+        "2",
+        "--no-color",
+    ]
+    command += ["--phases", "examples,fuzzing", "--max-time", "60"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=250, cwd=server.database.parent)
+
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-1000:]
