@@ -1,0 +1,148 @@
+"""What a page of the leaderboard costs, from a thousand to a million jobs of 20 metrics.
+
+    python benchmarks/leaderboard.py [--jobs 1000 10000 100000] [--database postgresql://…]
+
+Asks a real server over HTTP for the first page by each metric, deep pages, filtered pages and the CSV of all
+rows. Goals: p50 ≤ 15 ms and p95 ≤ 50 ms at 100,000 jobs; growth from 1,000 to 100,000 jobs ≤ 1.5, to a million
+≤ 3; CSV ≥ 20,000 rows/s. The yardstick in the same run: /healthz of the same server, and the walk of the index
+by itself (the first 200 rows by one metric, in raw SQL).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import requests
+from boards import METRICS, fill
+
+ROUNDS = 60
+
+
+def served(database: str) -> tuple[subprocess.Popen[str], str, requests.Session]:
+    """Return a server in a process of its own, its URL, and a session that may read."""
+    store = fill(database, 0)
+    token = store.credentials.create_token("read")
+    store.close()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "argus_core", "serve", "--port", "0", "--database", database, "--json-ready",
+         "--read-rate", "0"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert server.stdout is not None
+    url = json.loads(server.stdout.readline())["url"]
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {token}"
+    return server, url, session
+
+
+def times_ms(session: requests.Session, urls: list[str]) -> list[float]:
+    """Return how long each answer took, in ms."""
+    taken = []
+    for url in urls:
+        start = time.perf_counter()
+        answer = session.get(url, timeout=60)
+        taken.append((time.perf_counter() - start) * 1e3)
+        assert answer.status_code == 200, answer.text[:300]
+    return taken
+
+
+def urls_of(base: str, jobs: int) -> dict[str, list[str]]:
+    """Return the questions, by kind."""
+    numbers = random.Random(2)
+    board = f"{base}/p/bench/leaderboard"
+    pages = max(1, jobs // 200)
+    return {
+        "first page": [f"{board}?sort={numbers.choice(METRICS)}" for _ in range(ROUNDS)],
+        "deep page": [
+            f"{board}?sort={numbers.choice(METRICS)}&page={numbers.randint(max(1, pages // 2), pages)}"
+            for _ in range(ROUNDS)
+        ],
+        "one dataset": [
+            f"{board}?sort={numbers.choice(METRICS)}&dataset=data-{numbers.randrange(25)}"
+            for _ in range(ROUNDS)
+        ],
+        "one model, MSE<0.5": [
+            f"{board}?sort={numbers.choice(METRICS)}&model=model-{numbers.randrange(40)}&where=MSE%3C0.5"
+            for _ in range(ROUNDS)
+        ],
+        "/healthz": [f"{base}/healthz"] * ROUNDS,
+    }
+
+
+def walk_ms(path: str) -> float:
+    """Return the median of the bare index walk, in ms."""
+    connection = sqlite3.connect(path)
+    sql = (
+        "SELECT job_no, value FROM job_metric WHERE project_id = 1 AND key_id = ? AND standing = 1 "
+        "AND value IS NOT NULL ORDER BY value, job_no LIMIT 200"
+    )
+    taken = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        connection.execute(sql, (random.randint(1, 20),)).fetchall()
+        taken.append((time.perf_counter() - start) * 1e3)
+    connection.close()
+    return statistics.median(taken)
+
+
+def csv_rows_per_s(session: requests.Session, base: str, jobs: int) -> float:
+    """Return the rows a second of the whole CSV."""
+    start = time.perf_counter()
+    lines = 0
+    with session.get(f"{base}/p/bench/leaderboard.csv", stream=True, timeout=600) as answer:
+        for chunk in answer.iter_content(1 << 20):
+            lines += chunk.count(b"\r\n")
+    assert lines == jobs + 1, lines
+    return jobs / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Run everything and print it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--jobs", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--database", help="a PostgreSQL URL instead of an SQLite file per size")
+    parser.add_argument("--folder", default=None, help="where the files are kept between runs")
+    arguments = parser.parse_args()
+    folder = Path(arguments.folder or tempfile.mkdtemp())
+    folder.mkdir(parents=True, exist_ok=True)
+    first: dict[str, float] = {}
+    print("| jobs | question | p50 | p95 | growth of p50 | bare index walk |\n|---|---|---|---|---|---|")
+    for jobs in arguments.jobs:
+        database = arguments.database or str(folder / f"{jobs}.sqlite3")
+        fill(database, jobs).close()
+        walk = f"{walk_ms(database):.2f} ms" if not arguments.database else ""
+        server, base, session = served(database)
+        try:
+            for name, urls in urls_of(base, jobs).items():
+                times_ms(session, urls[:3])
+                taken = sorted(times_ms(session, urls))
+                p50, p95 = taken[len(taken) // 2], taken[int(len(taken) * 0.95)]
+                growth = p50 / first.setdefault(name, p50)
+                print(
+                    f"| {jobs:,} | {name} | {p50:.1f} ms | {p95:.1f} ms | {growth:.2f} × | {walk} |",
+                    flush=True,
+                )
+            rate = csv_rows_per_s(session, base, jobs)
+            rss = int(Path(f"/proc/{server.pid}/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+            print(
+                f"| {jobs:,} | CSV, all rows | {rate:,.0f} rows/s | | | peak memory {rss:.0f} MB |",
+                flush=True,
+            )
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("ARGUS_HOME", tempfile.mkdtemp())
+    main()
