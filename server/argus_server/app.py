@@ -171,7 +171,7 @@ def create_app(settings: Settings) -> Litestar:
         compression_config=CompressionConfig(
             backend="gzip",
             minimum_size=1000,
-            gzip_compress_level=5,
+            gzip_compress_level=1,
             exclude=[r"^/api/events"],
             exclude_opt_key="uncompressed",
         ),

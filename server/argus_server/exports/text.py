@@ -10,7 +10,17 @@ from argus_server.ranking.values import raw_text
 
 __all__ = ["csv_text", "iso_time", "markdown_text"]
 
-_FORMULA = ("=", "+", "-", "@", "|", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # some spreadsheets take wide signs too
+_FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "|",
+    "\uff1d",
+    "\uff0b",
+    "\uff0d",
+    "\uff20",
+)  # some spreadsheets take wide signs too
 _CONTROL = ("\t", "\r", "\n")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#|~!&])")
 _EPOCH_0 = datetime(1970, 1, 1, tzinfo=timezone.utc)

@@ -19,6 +19,7 @@ from argus_server.exports.leaderboard import (
     leaderboard_markdown,
 )
 from argus_server.exports.text import iso_time
+from argus_server.pages.board_rows import board_rows
 from argus_server.pages.charts import loss_chart
 from argus_server.pages.conditional import entity_tag, not_modified
 from argus_server.pages.render import Page, render
@@ -142,6 +143,7 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
         "project": name,
         "current": "leaderboard",
         "table": table,
+        "rows": board_rows(table, view),
         "asked": view,
         "pages": _pages(view, table.total, rows),
         "first_row": (view.page - 1) * rows,

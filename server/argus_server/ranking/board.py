@@ -12,9 +12,9 @@ import statistics
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from argus_core.events import number_or_none
 from argus_server.errors import BadView
@@ -35,6 +35,8 @@ __all__ = [
     "better_than",
     "tied",
 ]
+
+T = TypeVar("T")
 
 TIE = 1e-9
 SAMPLE_JOBS = 200
@@ -227,6 +229,9 @@ class Board(Protocol):
     def means(self, key: str) -> Sequence[tuple[str, str, float | None]]:
         """Return (model, dataset, mean over the jobs that count), None where one of them diverged."""
 
+    def memo(self, name: str, make: Callable[[], T]) -> T:
+        """Return what `make` returns, made once for this version of the board."""
+
 
 @dataclass
 class MemoryBoard:
@@ -248,6 +253,14 @@ class MemoryBoard:
         replaced = superseded(self.jobs)
         self.placed = [Placed(job, replaced.get((job.batch_id, job.job_id))) for job in self.jobs]
         self._values: dict[str, dict[str, array[float]]] = {}
+        self._memo: dict[str, Any] = {}
+
+    def memo(self, name: str, make: Callable[[], T]) -> T:
+        """See `Board.memo`."""
+        if name not in self._memo:
+            self._memo[name] = make()
+        found: T = self._memo[name]
+        return found
 
     def names(self, field: str) -> Sequence[tuple[str, int]]:
         """See `Board.names`."""

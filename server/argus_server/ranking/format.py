@@ -20,6 +20,8 @@ _NOISE = 1e-9
 """A spread that is smaller than this part of the value is rounding, not a difference between seeds."""
 _MAX_FIXED = 1e9
 _LARGEST = sys.float_info.max
+_SMALL = 0.5
+"""What is larger never reads as zero, nor needs a sign, whatever the decimals."""
 
 
 def choose_unit(raw_unit: str, numbers: Sequence[float]) -> tuple[str, float]:
@@ -41,15 +43,18 @@ class Style:
 
     def number(self, value: float) -> str:
         """Return a finite raw number as the table shows it."""
-        scaled = _within(value * self.scale)
-        if self.decimals is None:
-            return f"{scaled:.2e}"
-        if abs(scaled) >= _MAX_FIXED:
-            return f"{scaled:.3e}"
+        scaled = value * self.scale
+        if self.decimals is None or not -_MAX_FIXED < scaled < _MAX_FIXED:
+            return self._power(_within(scaled))
         text = f"{scaled:,.{self.decimals}f}"
+        if scaled > _SMALL:
+            return text
         if scaled and not text.strip("-0.,"):  # it would read as zero, and is not
             return f"{scaled:.1e}"
         return text.replace("-", "−") if text.strip("-0.,") else text.lstrip("-")
+
+    def _power(self, scaled: float) -> str:
+        return f"{scaled:.2e}" if self.decimals is None else f"{scaled:.3e}"
 
     def spread(self, std: float) -> str:
         """Return a standard deviation beside its mean; the noise of floating point reads as zero."""

@@ -37,7 +37,14 @@ def leader(view: View, board: Board) -> Leader | None:
 
     The means over seeds decide. Of the view's filters only the datasets count: the others hide rows.
     """
-    ranking = Ranking(replace(view, group="job"), board)
+    asked = replace(
+        view, group="job", order="", page=1, after="", model=(), seed=(), host=(), user=(), q="", where=()
+    )
+    return board.memo(repr(("leader", asked)), lambda: _leader(asked, board))
+
+
+def _leader(view: View, board: Board) -> Leader | None:
+    ranking = Ranking(view, board)
     metric, higher = ranking.metric, ranking.ranks_higher
     if metric is None or higher is None:
         return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from argus_core.conventions import CONVENTIONS, Convention
 from argus_server.ranking.aggregate import Measure, cell_board
 from argus_server.ranking.board import (
     STYLE_DATASETS,
+    TIE,
     Board,
     Contest,
     Cursor,
@@ -81,7 +83,9 @@ class Ranking:
             if known.direction != "unknown" and known.role in ("quality", "cost")
         }
         self._names = {name: [value for value, _ in board.names(name)] for name in ("model", "dataset")}
-        self._styles = self._choose_styles()
+        named = "styles" if view.group == "job" else "styles of cells"
+        self._styles = board.memo(named, self._choose_styles)
+        self._style_items = [(key, style) for key, (_, style) in self._styles.items()]
         self.columns = _columns(view, board.keys, self.metric, self._styles)
         told = (
             note if not view.sort else "",
@@ -108,7 +112,7 @@ class Ranking:
         """Return the standard deviations of a column; single jobs have none."""
         if self._asked.group == "job":
             return []
-        measures = (_measure(item, key) for item in self._board.placed)  # type: ignore[attr-defined]
+        measures = (item.entry.measures.get(key) for item in self._board.placed)  # type: ignore[attr-defined]
         return [measure.std for measure in measures if measure is not None and measure.std is not None]
 
     @property
@@ -191,9 +195,12 @@ class Ranking:
 
     def _rows(self, items: Sequence[Placed], ranks: Mapping[int, int] | None = None) -> list[Row]:
         datasets = {item.job.dataset or "" for item in items}
-        contests = self._board.contests(self._directions, datasets)
+        podiums: dict[str, dict[str, _Podium]] = {name: {} for name in datasets}
+        for (key, dataset), contest in self._board.contests(self._directions, datasets).items():
+            if (podium := _podium(contest)) is not None:
+                podiums[dataset][key] = podium
         ranks = self._counted_ranks(items) if ranks is None else ranks
-        return [self._row(item, contests, ranks.get(id(item))) for item in items]
+        return [self._row(item, podiums[item.job.dataset or ""], ranks.get(id(item))) for item in items]
 
     def _ranked(self, items: Iterable[Placed]) -> Iterator[tuple[Placed, str, float]]:
         """Yield the rows that have a rank, with dataset and value."""
@@ -209,6 +216,8 @@ class Ranking:
         ranked = list(self._ranked(items))
         if not ranked or self.metric is None:
             return {}
+        if self._begins_with_the_best():
+            return self._ranks_among(ranked)
         counts = self._board.better(
             self.metric,
             {(dataset, number) for _, dataset, number in ranked},
@@ -221,6 +230,26 @@ class Ranking:
             if counts[dataset, number] < _MOST_COUNTED
         }
 
+    def _begins_with_the_best(self) -> bool:
+        """Whether everything that is better than a row of this page is on it too."""
+        is_first = self._asked.page == 1 and not self._asked.after
+        is_whole = self._wanted == Wanted(dataset=self._wanted.dataset)
+        by_metric = self.order.is_metric and self.order.by == self.metric
+        return is_first and is_whole and by_metric and self.order.descends == self.ranks_higher
+
+    def _ranks_among(self, ranked: Sequence[tuple[Placed, str, float]]) -> dict[int, int]:
+        assert self.metric is not None
+        higher = self._directions[self.metric]
+        values: dict[str, list[float]] = defaultdict(list)
+        for _, dataset, number in ranked:
+            values[dataset].append(number)
+        for some in values.values():
+            some.sort()
+        return {
+            id(item): 1 + count_better(values[dataset], number, higher=higher)
+            for item, dataset, number in ranked
+        }
+
     def _exact_ranks(self, items: Sequence[Placed]) -> dict[int, int]:
         if self.metric is None or self.metric not in self._directions:
             return {}
@@ -230,18 +259,27 @@ class Ranking:
             for item, dataset, number in self._ranked(items)
         }
 
-    def _row(self, item: Placed, contests: Mapping[tuple[str, str], Contest], place: int | None) -> Row:
+    def _row(self, item: Placed, podiums: Mapping[str, _Podium], place: int | None) -> Row:
         job, is_job = item.job, item.entry is None
-        dataset = job.dataset or ""
+        competes = podiums if item.superseded_by is None else {}
+        if is_job:
+            metrics = job.metrics
+            cells = {
+                key: _job_cell(metrics[key], style, competes.get(key)) if key in metrics else _NO_CELL
+                for key, style in self._style_items
+            }
+        else:
+            measures = item.entry.measures
+            cells = {
+                key: _mean_cell(measures[key], style, competes.get(key)) if key in measures else _NO_CELL
+                for key, style in self._style_items
+            }
         return Row(
             rank=place,
             model=job.model,
             dataset=job.dataset,
             seed=job.seed if is_job else None,
-            cells={
-                key: _cell(_measure(item, key), style, _mark(item, key, contests.get((key, dataset))))
-                for key, (_, style) in self._styles.items()
-            },
+            cells=cells,
             batch_id=job.batch_id if is_job else None,
             job_id=job.job_id if is_job else None,
             finished_us=job.finished_us,
@@ -364,29 +402,39 @@ def _columns(
     return columns
 
 
-def _measure(item: Placed, key: str) -> Measure | None:
-    if item.entry is not None:
-        found: Measure | None = item.entry.measures.get(key)
-        return found
-    raw: Any = item.job.metrics.get(key)
-    return None if raw is None else Measure(raw, finite(raw))
+_NO_CELL = Cell()
 
 
-def _mark(item: Placed, key: str, contest: Contest | None) -> Literal["", "best", "second"]:
-    """Return what a cell is within its dataset. Alone in its dataset nobody is best."""
-    number = finite(item.job.metrics.get(key))
-    if contest is None or contest.second is None or number is None or item.superseded_by is not None:
+_Podium = tuple[float, float, float, float]
+"""From where to where a value is the best one, and from where to where the second best."""
+
+
+def _podium(contest: Contest) -> _Podium | None:
+    """Return what is marked in a dataset: nothing if one is alone, no second behind a shared first."""
+    if contest.second is None:
+        return None
+    best, second = contest.best, contest.second
+    room, shared = TIE * abs(best), tied(best, second)
+    further = math.nan if shared else TIE * abs(second)
+    return best - room, best + room, second - further, second + further
+
+
+def _mark(number: float | None, podium: _Podium | None) -> Literal["", "best", "second"]:
+    if number is None or podium is None:
         return ""
-    if tied(number, contest.best):
+    if podium[0] <= number <= podium[1]:
         return "best"
-    if tied(contest.best, contest.second):
-        return ""
-    return "second" if tied(number, contest.second) else ""
+    return "second" if podium[2] <= number <= podium[3] else ""
 
 
-def _cell(measure: Measure | None, style: Style, mark: Literal["", "best", "second"]) -> Cell:
-    if measure is None:
-        return Cell()
+def _job_cell(raw: Any, style: Style, podium: _Podium | None) -> Cell:
+    number = finite(raw)
+    if number is None:
+        return Cell(raw, style.value(raw))
+    return Cell(raw, style.number(number), number, mark=_mark(number, podium))
+
+
+def _mean_cell(measure: Measure, style: Style, podium: _Podium | None) -> Cell:
     spread = ""
     if measure.std is not None and measure.number is not None:
         spread = f"± {style.spread(measure.std)}"
@@ -402,5 +450,5 @@ def _cell(measure: Measure | None, style: Style, mark: Literal["", "best", "seco
         n=measure.n,
         diverged=measure.diverged,
         spread=spread,
-        mark=mark,
+        mark=_mark(measure.number, podium),
     )

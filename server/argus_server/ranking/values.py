@@ -16,6 +16,8 @@ def flatten(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
     A key that was sent literally wins over one that comes of nesting. Nulls are no values.
     """
+    if type(metrics) is dict and not any(value is None or type(value) is dict for value in metrics.values()):
+        return metrics  # as nearly all are
     flat: dict[str, Any] = {}
     stack: list[tuple[str, Any]] = [(key, value) for key, value in reversed(list(metrics.items()))]
     while stack:
@@ -29,6 +31,8 @@ def flatten(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 def finite(value: Any) -> float | None:
     """Return the number that can be ranked, None for NaN, infinities, booleans, text and lists."""
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     number = number_or_none(value)
     return number if number is not None and math.isfinite(number) else None
 

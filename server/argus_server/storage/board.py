@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from array import array
 from collections import OrderedDict, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import (
@@ -51,8 +51,12 @@ __all__ = ["FactsCache", "IndexedBoard", "done_jobs"]
 _FEW = 2000
 """Up to this many rows that pass the filters are sorted; more are met soon enough on a walk."""
 _PROJECTS_REMEMBERED = 256
+_REMEMBERED = 200
+
+T = TypeVar("T")
 
 _job, _metric = schema.job.c, schema.job_metric.c
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 @dataclass
@@ -63,6 +67,7 @@ class Facts:
     sample: Mapping[str, Sequence[float]] | None = None
     contests: Mapping[tuple[str, str], Contest] | None = None
     asked: Mapping[str, bool] | None = None
+    memo: dict[str, Any] = field(default_factory=dict)
 
 
 class FactsCache:
@@ -117,6 +122,16 @@ class IndexedBoard:
         )
         self._facts = cache.of(self._id, project["last_seq"])
         self._facets: dict[str, list[tuple[str, int]]] = {}
+
+    def memo(self, name: str, make: Callable[[], T]) -> T:
+        """See `Board.memo`."""
+        memo = self._facts.memo
+        if name not in memo:
+            if len(memo) >= _REMEMBERED:
+                memo.clear()
+            memo[name] = make()
+        found: T = memo[name]
+        return found
 
     # --- counts -------------------------------------------------------------------------------
 
@@ -300,9 +315,10 @@ class IndexedBoard:
                 _job.project_id == self._id, _job.job_no.in_(some)
             )
             for row in self._connection.execute(query):
-                jobs[row.job_no] = _done_job(row)
-                if row.standing == Standing.SUPERSEDED:
-                    late[row.job_no] = row.replica_no
+                number, standing, replica = row[-3:]
+                jobs[number] = _done_job(row)
+                if standing == Standing.SUPERSEDED:
+                    late[number] = replica
         winners = self._winners(set(late.values()))
         for number in numbers:
             found[number] = Placed(jobs[number], winners.get(late[number]) if number in late else None)
@@ -497,20 +513,10 @@ _COLUMNS = (
 )
 
 
-def _done_job(row: Any) -> DoneJob:
-    metrics = flatten(msgspec.json.decode(row.metrics)) if row.metrics else {}
-    return DoneJob(
-        row.batch_id,
-        row.job_id,
-        row.model,
-        row.dataset,
-        row.seed,
-        metrics,
-        row.ended_us,
-        row.fast_dev_run,
-        row.host,
-        row.user,
-    )
+def _done_job(row: Sequence[Any]) -> DoneJob:
+    batch_id, job_id, model, dataset, seed, metrics, ended_us, fast_dev_run, host, user, *_ = row
+    flat = flatten(_decode(metrics)) if metrics else {}
+    return DoneJob(batch_id, job_id, model, dataset, seed, flat, ended_us, fast_dev_run, host, user)
 
 
 def done_jobs(connection: Connection, project_id: int, batches: Sequence[str] = ()) -> list[DoneJob]:
