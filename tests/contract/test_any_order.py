@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from litestar.testing import TestClient
 
 from argus_server.app import create_app
+from argus_server.ranking.rank import rank
+from argus_server.ranking.view import View
 from argus_server.settings import Settings
 from argus_server.storage.queries import STATUSES, JobFilter, Queries
 
@@ -123,7 +125,8 @@ class Server:
 
     def __init__(self, client: TestClient) -> None:
         self._client = client
-        self.queries: Queries = client.app.state.store.queries
+        self.store = client.app.state.store
+        self.queries: Queries = self.store.queries
         self._token = client.app.state.store.credentials.create_token("admin")
         self._calls = itertools.count()
 
@@ -148,6 +151,10 @@ class Server:
         else:
             self._request("POST", "/api/events/batch", json={"events": named})
 
+    def _board(self, project: str, view: View):
+        with self.queries.board(project, view) as board:
+            return rank(view, board)
+
     def everything(self, project: str) -> dict:
         """Return all that is known about a project, by whatever can be asked, without its name."""
         ask = self.queries
@@ -169,6 +176,9 @@ class Server:
                     *(JobFilter(status=(status,)) for status in STATUSES),
                 )
             ],
+            "job_counts": ask.job_counts(project),
+            "version": ask.version(project),
+            "board": [repr(self._board(project, View(sort=sort))) for sort in ("", "MAE", "model", "seed")],
             "job": [repr(ask.job(project, item.batch_id, item.job_id)) for item in listed.jobs],
         }
         unasked = {name for name in dir(ask) if not name.startswith("_")} - answers.keys() - {"check"}
@@ -229,4 +239,7 @@ def test_what_is_known_does_not_depend_on_how_it_arrived(server, delivery):
         server.send(shuffled, request)
     server.send(shuffled, events[:3])
 
-    assert server.everything(shuffled) == server.everything(in_order)
+    known = server.everything(shuffled)
+    assert known == server.everything(in_order)
+    server.store.rebuild(shuffled)
+    assert server.everything(shuffled) == known
