@@ -140,7 +140,10 @@ def _row(row: Row) -> dict[str, Any]:
         "superseded_by": list(row.superseded_by) if row.superseded_by else None,
         "n": row.n,
         "cells": {key: _raw(cell) for key, cell in present.items()},
-        "display": {key: f"{cell.display} {cell.spread}".rstrip() for key, cell in present.items()},
+        "display": {
+            key: f"{cell.display} {cell.spread}" if cell.spread else cell.display
+            for key, cell in present.items()
+        },
         "best": [key for key, cell in present.items() if cell.mark == "best"],
         "second": [key for key, cell in present.items() if cell.mark == "second"],
     }
