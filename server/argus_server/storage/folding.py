@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Protocol
 
 import msgspec
-from sqlalchemy import Connection, Table, bindparam, select, tuple_, update
+from sqlalchemy import Connection, Executable, Table, tuple_, update
 
 from argus_core.events import Event
 from argus_server.ranking.order import Standing, job_number, text_number
@@ -21,6 +22,7 @@ from argus_server.storage import schema
 from argus_server.storage.dialect import upsert
 from argus_server.storage.meanings import declared_meanings, later_meaning
 from argus_server.storage.projections import BatchState, JobState, microseconds, names_job
+from argus_server.storage.statements import execute_many, insert_into, rows_where, update_by
 
 __all__ = ["FACETS", "FOLD_VERSION", "Counters", "chunks", "fold_events"]
 
@@ -68,8 +70,8 @@ def _fold_batches(connection: Connection, project_id: int, by_batch: Mapping[str
     table = schema.batch
     states: dict[str, BatchState] = {}
     for ids in chunks(sorted(by_batch)):
-        query = select(table).where(table.c.project_id == project_id, table.c.batch_id.in_(ids))
-        for row in connection.execute(query).mappings():
+        found = connection.execute(rows_where(table, "batch_id"), {"project_id": project_id, "values": ids})
+        for row in found.mappings():
             states[row["batch_id"]] = BatchState.from_row(row)
     old: list[dict[str, Any]] = []
     new: list[dict[str, Any]] = []
@@ -130,8 +132,8 @@ def _load_jobs(
     numbers = sorted(job_number(*key) for key in keys)
     found: dict[JobKey, Mapping[Any, Any]] = {}
     for some in chunks(numbers):
-        query = select(table).where(table.c.project_id == project_id, table.c.job_no.in_(some))
-        for row in connection.execute(query).mappings():
+        rows = connection.execute(rows_where(table, "job_no"), {"project_id": project_id, "values": some})
+        for row in rows.mappings():
             found[row["batch_id"], row["job_id"]] = row
     return found
 
@@ -152,7 +154,7 @@ def _note_changes(changes: _Changes, before: Mapping[Any, Any] | None, row: dict
         changes.replicas |= {row["replica_no"]} - {None}
         changes.replicas |= {before["replica_no"]} - {None} if before is not None else set()
         if row["replica_no"] is None and listed:
-            row["standing"] = Standing.COUNTS
+            row["standing"] = int(Standing.COUNTS)
     if before is None or listed != was_listed or any(row[name] != before[name] for name in _COUNTED):
         changes.facets.update(_counted(row))
         changes.facets.subtract(_counted(before) if before is not None else ())
@@ -187,29 +189,26 @@ def _rank_jobs(
             "project_id": project_id,
             "key_id": known[key],
             "job_no": job_no,
-            "standing": ranked[job_no]["standing"],
+            "standing": int(ranked[job_no]["standing"]),
             "dataset_no": ranked[job_no]["dataset_no"],
             "value": finite(value),
         }
         for job_no, values in metrics.items()
         for key, value in values.items()
     ]
-    if rows:
-        connection.execute(table.insert(), rows)
+    execute_many(connection, insert_into(table), rows)
 
 
 def _settle(connection: Connection, project_id: int, replicas: Iterable[int]) -> None:
     """Let the job that finished last count in each group of repetitions, and no other."""
-    table = schema.job.c
-    columns = (table.replica_no, table.ended_us, table.batch_id, table.job_id, table.job_no, table.standing)
+    columns = ("replica_no", "ended_us", "batch_id", "job_id", "job_no", "standing")
+    query = rows_where(schema.job, "replica_no", *columns)
     changed: dict[Standing, list[int]] = defaultdict(list)
     for some in chunks(sorted(replicas)):
-        query = select(*columns).where(
-            table.project_id == project_id, table.replica_no.in_(some), table.standing != Standing.ABSENT
-        )
         groups: dict[int, list[Any]] = defaultdict(list)
-        for row in connection.execute(query):
-            groups[row.replica_no].append(row)
+        for row in connection.execute(query, {"project_id": project_id, "values": some}):
+            if row.standing != Standing.ABSENT:
+                groups[row.replica_no].append(row)
         for group in groups.values():
             last = max(group, key=lambda row: (row.ended_us, row.batch_id, row.job_id))
             for row in group:
@@ -243,26 +242,28 @@ def _count_facets(
         )
         if n
     ]
-    if not rows:
-        return
+    execute_many(connection, _upsert_facet(connection.dialect.name), rows)
+
+
+@cache
+def _upsert_facet(dialect: str) -> Executable:
     table = schema.facet
-    insert = upsert(connection, table)
-    statement = insert.on_conflict_do_update(
+    insert = upsert(dialect, table)
+    return insert.on_conflict_do_update(
         index_elements=["project_id", "field", "value_no", "status"],
         set_={"n": table.c.n + insert.excluded.n},
     )
-    connection.execute(statement, rows)
 
 
 # --- metric names -----------------------------------------------------------------------------
 
 
 def _key_ids(connection: Connection, project_id: int, keys: Iterable[str]) -> dict[str, int]:
-    table = schema.metric_key.c
     found: dict[str, int] = {}
+    query = rows_where(schema.metric_key, "key", "key", "key_id")
     for some in chunks(sorted(keys)):
-        query = select(table.key, table.key_id).where(table.project_id == project_id, table.key.in_(some))
-        found.update((row.key, row.key_id) for row in connection.execute(query))
+        rows = connection.execute(query, {"project_id": project_id, "values": some})
+        found.update((key, key_id) for key, key_id in rows)
     return found
 
 
@@ -281,8 +282,8 @@ def _count_keys(
     ids: dict[str, int] = {}
     old, new = [], []
     for keys in chunks(sorted(seen)):
-        query = select(table).where(table.c.project_id == project.id, table.c.key.in_(keys))
-        for row in connection.execute(query).mappings():
+        rows = connection.execute(rows_where(table, "key"), {"project_id": project.id, "values": keys})
+        for row in rows.mappings():
             ids[row["key"]] = row["key_id"]
             old.append({**row, **_merge(dict(row), seen[row["key"]])})
     for key in sorted(seen.keys() - ids.keys()):
@@ -335,11 +336,14 @@ def _add_epochs(connection: Connection, project_id: int, by_job: Mapping[JobKey,
                 epochs[place] = max(
                     epochs.get(place, row), row, key=lambda row: (row["timestamp_us"], row["event_id"])
                 )
-    if attempts:
-        rows = [{"project_id": project_id, "job_no": no, "timestamp_us": at} for no, at in sorted(attempts)]
-        connection.execute(upsert(connection, schema.attempt).on_conflict_do_nothing(), rows)
-    if epochs:
-        connection.execute(_upsert_epoch(connection), list(epochs.values()))
+    rows = [{"project_id": project_id, "job_no": no, "timestamp_us": at} for no, at in sorted(attempts)]
+    execute_many(connection, _add_attempt(connection.dialect.name), rows)
+    execute_many(connection, _upsert_epoch(connection.dialect.name), list(epochs.values()))
+
+
+@cache
+def _add_attempt(dialect: str) -> Executable:
+    return upsert(dialect, schema.attempt).on_conflict_do_nothing()
 
 
 def _epoch_row(project_id: int, job_no: int, event: Event) -> dict[str, Any]:
@@ -353,9 +357,10 @@ def _epoch_row(project_id: int, job_no: int, event: Event) -> dict[str, Any]:
     }
 
 
-def _upsert_epoch(connection: Connection) -> Any:
+@cache
+def _upsert_epoch(dialect: str) -> Executable:
     table = schema.epoch
-    insert = upsert(connection, table)
+    insert = upsert(dialect, table)
     excluded = insert.excluded
     return insert.on_conflict_do_update(
         index_elements=["project_id", "job_no", "epoch"],
@@ -368,24 +373,13 @@ def _upsert_epoch(connection: Connection) -> Any:
 def _write(
     connection: Connection,
     table: Table,
-    keys: Sequence[str],
+    keys: tuple[str, ...],
     old: Sequence[Mapping[str, Any]],
     new: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Update the old rows and insert the new ones; every row names the same columns."""
-    if new:
-        connection.execute(table.insert(), new)
-    if old:
-        columns = [name for name in old[0] if name not in keys]
-        statement = (
-            update(table)
-            .where(*(table.c[key] == bindparam(f"key_{key}") for key in keys))
-            .values({name: bindparam(f"set_{name}") for name in columns})
-        )
-        connection.execute(
-            statement,
-            [
-                {f"key_{k}": row[k] for k in keys} | {f"set_{name}": row[name] for name in columns}
-                for row in old
-            ],
-        )
+    """Update the old rows and insert the new ones; every row names every column."""
+    execute_many(connection, insert_into(table), new)
+    rows = [
+        {f"{'key' if name in keys else 'set'}_{name}": value for name, value in row.items()} for row in old
+    ]
+    execute_many(connection, update_by(table, keys), rows)

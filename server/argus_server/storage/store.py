@@ -24,6 +24,7 @@ from argus_server.storage.migrate import migrate
 from argus_server.storage.projections import microseconds
 from argus_server.storage.queries import Queries
 from argus_server.storage.rebuild import Progress, outdated, rebuild
+from argus_server.storage.statements import execute_many, insert_into, rows_where
 
 __all__ = ["SqlStore", "Store", "Stored", "open_store"]
 
@@ -189,7 +190,7 @@ class _Project:
         return self._connection.execute(query).mappings().first()
 
     def _create(self, name: str) -> Mapping[Any, Any]:
-        insert = upsert(self._connection, schema.project).values(
+        insert = upsert(self._connection.dialect.name, schema.project).values(
             name=name, created_us=now_us(), projected_by=FOLD_VERSION
         )
         self._connection.execute(insert.on_conflict_do_nothing())
@@ -223,20 +224,18 @@ def _add_to_project(connection: Connection, name: str, events: Sequence[Event]) 
             new.append(event)
             rows.append(_event_row(project.id, results[-1].seq, event, received_us))
     if new:
-        connection.execute(schema.event.insert(), rows)
+        execute_many(connection, insert_into(schema.event), rows)
         fold_events(connection, project, new)
         project.save()
     return results
 
 
 def _known_events(connection: Connection, project_id: int, events: Sequence[Event]) -> dict[str, int]:
-    table = schema.event.c
     known: dict[str, int] = {}
+    query = rows_where(schema.event, "event_id", "event_id", "seq")
     for ids in chunks(sorted({event.event_id for event in events})):
-        query = select(table.event_id, table.seq).where(
-            table.project_id == project_id, table.event_id.in_(ids)
-        )
-        known.update((row.event_id, row.seq) for row in connection.execute(query))
+        rows = connection.execute(query, {"project_id": project_id, "values": ids})
+        known.update((event_id, seq) for event_id, seq in rows)
     return known
 
 
