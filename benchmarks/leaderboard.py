@@ -2,10 +2,10 @@
 
     python benchmarks/leaderboard.py [--jobs 1000 10000 100000] [--database postgresql://…]
 
-Asks a real server over HTTP for the first page by each metric, deep pages, filtered pages and the CSV of all
-rows. Goals: p50 ≤ 15 ms and p95 ≤ 50 ms at 100,000 jobs; growth from 1,000 to 100,000 jobs ≤ 1.5, to a million
-≤ 3; CSV ≥ 20,000 rows/s. The yardstick in the same run: /healthz of the same server, and the walk of the index
-by itself (the first 200 rows by one metric, in raw SQL).
+Asks a real server over HTTP for the first page by each metric, deep pages, filtered pages and the CSV of
+all rows. Goals: p50 ≤ 15 ms and p95 ≤ 50 ms at 100,000 jobs; growth from 1,000 to 100,000 jobs ≤ 1.5, to a
+million ≤ 3; CSV ≥ 20,000 rows/s. The yardstick in the same run: /healthz of the same server, and the walk of
+the index by itself (the first 200 rows by one metric, in raw SQL).
 """
 
 from __future__ import annotations
