@@ -7,6 +7,7 @@
     ├── BadView            a URL asks for a view that does not exist
     ├── TokenExpired       the token was good once
     ├── UnknownProject     no event has named this project
+    ├── UnknownBatch       no event has named this batch
     ├── UnknownJob         no event has named this job
     ├── StoreError         the database refused; nothing was stored
     │   └── StoreBusy      every connection of its kind is in use; try again later
@@ -24,6 +25,7 @@ __all__ = [
     "StoreBusy",
     "StoreError",
     "TokenExpired",
+    "UnknownBatch",
     "UnknownJob",
     "UnknownProject",
     "WriterBusy",
@@ -58,6 +60,10 @@ class UnknownProject(ServerError):
         super().__init__(f"no event has named a project {project!r}")
         self.project = project
         self.known = known
+
+
+class UnknownBatch(ServerError):
+    """No event has named this batch of the project."""
 
 
 class UnknownJob(ServerError):

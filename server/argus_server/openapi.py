@@ -103,12 +103,18 @@ _FILTERS = [
     _query(name, _list(_TEXT), f"Only jobs of this {name}; can be repeated.")
     for name in ("model", "dataset", "batch", "seed")
 ]
+_MORE_FILTERS = [
+    *(_query(name, _list(_TEXT), f"Only jobs of this {name}; can be repeated.") for name in ("host", "user")),
+    _query("where", _list(_TEXT), "A bound on a metric, such as MSE<0.4; can be repeated."),
+    _query("q", _TEXT, "Text in the name of the model, dataset, job or batch."),
+]
 _PAGE = _query("page", {"type": "integer", "minimum": 1}, "Counted from 1.")
 _VIEW = [
     _query("group", {"enum": ["job", "cell"]}, "A row for each job, or one for each model and dataset."),
     _query("sort", _TEXT, "A metric, or model, dataset, seed."),
     _query("order", {"enum": ["asc", "desc"]}, "Without it, the best first."),
     *_FILTERS,
+    *_MORE_FILTERS,
 ]
 _BAD_VIEW = {"400": _answer("A parameter has a value that means nothing.")}
 
@@ -139,6 +145,16 @@ def _schemas() -> dict[str, Schema]:
         "Projects": _object({"projects": _list(_project())}),
         "Leaderboard": _leaderboard(),
         "Jobs": _jobs(),
+        "Batch": _object(
+            {
+                "project": _TEXT,
+                "batch_id": _TEXT,
+                "job_counts": _COUNTS,
+                "total": _COUNT,
+                "queued": _COUNT,
+                "eta_s": _ANY,
+            }
+        ),
         "Token": _object({"scope": {"enum": ["report", "read", "admin", "visitor"]}, "project": _MAYBE_TEXT}),
         "StopRequested": _object({"batch_id": _TEXT, "requested": _FLAG, "stop_requested": _FLAG}),
         "Status": _object({"status": _TEXT}, {"reason": _TEXT}),
@@ -285,7 +301,7 @@ def _reading() -> Schema:
         }
 
     as_json = board("The leaderboard as JSON.", _ref("Leaderboard"), _JSON)
-    statuses = {"enum": ["running", "untested", "done", "failed"]}
+    statuses = {"enum": ["running", "stalled", "untested", "done", "failed"]}
     return {
         "/api/projects": {
             "get": _operation(
@@ -307,6 +323,13 @@ def _reading() -> Schema:
                     _query("status", _list(statuses), "Only jobs in this status; can be repeated."),
                     _PAGE,
                 ],
+            )
+        },
+        "/api/projects/{project}/batches/{batch_id}": {
+            "get": _operation(
+                "Say where a batch stands, and between how many and how many seconds it will still take.",
+                {"200": _answer("It.", _ref("Batch")), **_UNKNOWN, "503": _BUSY},
+                parameters=_path("project", "batch_id"),
             )
         },
         "/p/{project}/live": {

@@ -1,6 +1,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from unit.server.wire import NOW_US
 
 from argus_server.storage.store import SqlStore, open_store
 
@@ -32,6 +33,7 @@ def new_store(new_database: Callable[..., str]) -> Iterator[Callable[..., SqlSto
 
     def make(place: str | None = None) -> SqlStore:
         stores.append(open_store(place or new_database()))
+        stores[-1].queries.clock = lambda: NOW_US
         return stores[-1]
 
     yield make

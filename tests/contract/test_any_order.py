@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from litestar.testing import TestClient
+from unit.server.wire import NOW_US
 
 from argus_server.app import create_app
 from argus_server.ranking.rank import rank
@@ -127,6 +128,7 @@ class Server:
         self._client = client
         self.store = client.app.state.store
         self.queries: Queries = self.store.queries
+        self.queries.clock = lambda: NOW_US
         self._token = client.app.state.store.credentials.create_token("admin")
         self._calls = itertools.count()
 
@@ -178,10 +180,15 @@ class Server:
             ],
             "job_counts": ask.job_counts(project),
             "version": ask.version(project),
+            "batch": [
+                repr(ask.batch(project, name)) for name in sorted({item.batch_id for item in listed.jobs})
+            ],
             "board": [repr(self._board(project, View(sort=sort))) for sort in ("", "MAE", "model", "seed")],
             "job": [repr(ask.job(project, item.batch_id, item.job_id)) for item in listed.jobs],
         }
-        unasked = {name for name in dir(ask) if not name.startswith("_")} - answers.keys() - {"check"}
+        unasked = (
+            {name for name in dir(ask) if not name.startswith("_")} - answers.keys() - {"check", "clock"}
+        )
         assert not unasked, f"this test does not know what Queries.{unasked} answers"
         exports = {
             path: self._request("GET", f"/p/{project}/leaderboard.{path}").text

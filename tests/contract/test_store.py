@@ -76,7 +76,7 @@ def test_two_writers_on_one_database_lose_nothing(new_store, new_database):
         list(pool.map(write, range(2)))
 
     (project,) = stores[0].queries.projects()
-    assert project.jobs == {"running": 1, "untested": 0, "done": 40, "failed": 0}
+    assert project.jobs == {"running": 1, "stalled": 0, "untested": 0, "done": 40, "failed": 0}
 
 
 def test_reading_does_not_wait_for_a_writer(store):
@@ -319,8 +319,11 @@ def test_jobs_are_filtered_counted_and_paged(store):
     others = store.queries.jobs("p", JobFilter(model=("m2",)))
 
     assert [item.job_id for item in page.jobs] == ["a2", "a1"]
-    assert (page.total, page.counts) == (5, {"running": 0, "untested": 0, "done": 5, "failed": 1})
-    assert others.counts == {"running": 0, "untested": 0, "done": 0, "failed": 1}
+    assert (page.total, page.counts) == (
+        5,
+        {"running": 0, "stalled": 0, "untested": 0, "done": 5, "failed": 1},
+    )
+    assert others.counts == {"running": 0, "stalled": 0, "untested": 0, "done": 0, "failed": 1}
 
 
 def test_an_interrupted_job_is_counted_as_failed_and_known_as_interrupted(store):
@@ -339,7 +342,7 @@ def test_a_job_without_a_result_is_untested_once_its_batch_has_ended(store, end)
     store.add_events([start("j", at=0), epoch("j", 0, at=5), start("other", batch="c"), event(end, at=5)])
     store.add_events([*job("good", MSE=1, at=0), start("bad", at=0), failed("bad", at=1)])
 
-    counts = {"running": 1, "untested": 1, "done": 1, "failed": 1}
+    counts = {"running": 1, "stalled": 0, "untested": 1, "done": 1, "failed": 1}
     untested = store.queries.jobs("p", JobFilter(status=("untested",)))
 
     assert [item.job_id for item in untested.jobs] == ["j"]

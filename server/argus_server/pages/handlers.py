@@ -229,10 +229,29 @@ def jobs_page(request: AnyRequest) -> Response[str]:
         "current": "jobs",
         "asked": view,
         "jobs": jobs,
+        "batch": _queries(request).batch(name, view.batch[0])
+        if len(view.batch) == 1 and jobs.total
+        else None,
         "pages": pages,
         "server_url": _server_url(request),
     }
     return render(request, Page("jobs.html", context))
+
+
+@get("/api/projects/{project:str}/batches/{batch_id:str}", guards=READ)
+@in_thread
+def batch_json(request: AnyRequest) -> dict[str, Any]:
+    """Say where a batch stands, and how long it will still take."""
+    name, batch_id = _name(request, "project"), _name(request, "batch_id")
+    progress = _queries(request).batch(name, batch_id)
+    return {
+        "project": name,
+        "batch_id": batch_id,
+        "job_counts": progress.counts,
+        "total": progress.total,
+        "queued": progress.queued,
+        "eta_s": progress.eta_s,
+    }
 
 
 @get("/api/projects/{project:str}/jobs", guards=READ)
@@ -258,6 +277,7 @@ def jobs_json(request: AnyRequest) -> dict[str, Any]:
                 "epoch": job.epoch,
                 "epochs_total": job.epochs_total,
                 "elapsed_s": job.elapsed_s,
+                "eta_s": job.eta_s,
                 "reason": job.reason,
                 "fast_dev_run": job.fast_dev_run,
                 "started_at": iso_time(job.started_us) or None,
@@ -305,5 +325,6 @@ PAGE_ROUTES = [
     leaderboard_as_markdown,
     jobs_page,
     jobs_json,
+    batch_json,
     job_page,
 ]

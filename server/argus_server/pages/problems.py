@@ -9,7 +9,7 @@ from typing import Any
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from argus_server.errors import BadView, StoreBusy, StoreError, UnknownJob, UnknownProject
+from argus_server.errors import BadView, StoreBusy, StoreError, UnknownBatch, UnknownJob, UnknownProject
 from argus_server.pages.render import Page, address, render
 from argus_server.pages.sign_in import sign_in_form
 
@@ -64,7 +64,7 @@ def on_unknown_project(request: AnyRequest, error: UnknownProject) -> Response[A
     return render(request, Page("unknown_project.html", context, 404))
 
 
-def on_unknown_job(request: AnyRequest, error: UnknownJob) -> Response[Any]:
+def on_unknown_part(request: AnyRequest, error: UnknownBatch | UnknownJob) -> Response[Any]:
     """Answer 404."""
     return _problem(request, 404, str(error), {})
 
@@ -103,7 +103,8 @@ def _problem(request: AnyRequest, status: int, detail: str, headers: dict[str, s
 EXCEPTION_HANDLERS = {
     HTTPException: on_http_error,
     UnknownProject: on_unknown_project,
-    UnknownJob: on_unknown_job,
+    UnknownBatch: on_unknown_part,
+    UnknownJob: on_unknown_part,
     BadView: on_bad_view,
     StoreError: on_store_error,
     StoreBusy: on_store_busy,

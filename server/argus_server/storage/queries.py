@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,15 +11,17 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, FromClause, Select, and_, case, func, select
 
-from argus_server.errors import UnknownJob, UnknownProject
+from argus_server.errors import UnknownBatch, UnknownJob, UnknownProject
+from argus_server.progress import BatchProgress, Range, batch_progress, job_eta_s
 from argus_server.ranking.board import Board, MemoryBoard
 from argus_server.ranking.table import DoneJob, MetricKey
 from argus_server.ranking.values import flatten
 from argus_server.ranking.view import View
 from argus_server.storage import schema
 from argus_server.storage.board import FactsCache, IndexedBoard, done_jobs
+from argus_server.storage.clock import now_us
 from argus_server.storage.dialect import transaction
-from argus_server.storage.folding import EVERY, LISTED
+from argus_server.storage.folding import EVERY, LISTED, chunks
 from argus_server.storage.meanings import read_meaning
 from argus_server.storage.projections import visible_epochs
 
@@ -36,8 +38,14 @@ __all__ = [
 
 _BATCH_JOBS = 5000
 """Batches with more jobs are ranked as a part of their project: the places are those of all jobs."""
-STATUSES = ("running", "untested", "done", "failed")
-"""What a job can be. `untested`: its batch has ended after its last event, and no result came."""
+STATUSES = ("running", "stalled", "untested", "done", "failed")
+"""What a job can be.
+
+`stalled`: it was silent for 15 minutes, and for five times as long as its epochs usually take; its next event
+makes it run again. `untested`: its batch has ended after its last event, and no result came.
+"""
+_SILENT_US = 15 * 60 * 1_000_000
+_SILENT_EPOCHS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,8 @@ class JobSummary:
     ended_us: int | None
     first_event_us: int
     last_event_us: int
+    eta_s: Range | None = None
+    """Between how many and how many seconds it will still take, if it runs and that can be told."""
 
     @property
     def interrupted(self) -> bool:
@@ -151,8 +161,9 @@ class Queries:
         StoreBusy: every connection for reading is in use, and stays so.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], int] = now_us) -> None:
         self._engine = engine
+        self.clock = clock
         self._facts = FactsCache()
 
     def check(self) -> None:
@@ -165,7 +176,7 @@ class Queries:
         table, batch = schema.project.c, schema.batch.c
         with transaction(self._engine) as connection:
             counts: dict[int, dict[str, int]] = defaultdict(dict)
-            status = _status()
+            status = _status(self.clock())
             by_status = (
                 select(schema.job.c.project_id, status, func.count())
                 .select_from(_jobs_and_batches())
@@ -236,7 +247,7 @@ class Queries:
             UnknownProject: no event has named it.
         """
         with transaction(self._engine) as connection:
-            return _counts(connection, _project(connection, project)["id"])
+            return _counts(connection, _project(connection, project)["id"], self.clock())
 
     def jobs(self, project: str, wanted: JobFilter) -> JobList:
         """Return one page of the project's jobs, and how many pass the other filters in each status.
@@ -244,7 +255,8 @@ class Queries:
         Raises:
             UnknownProject: no event has named it.
         """
-        table, status = schema.job.c, _status()
+        now = self.clock()
+        table, status = schema.job.c, _status(now)
         with transaction(self._engine) as connection:
             project_id = _project(connection, project)["id"]
             numbers: Any = select(status, func.count())
@@ -253,18 +265,46 @@ class Queries:
             total = (
                 sum(counts.get(name, 0) for name in wanted.status) if wanted.status else sum(counts.values())
             )
-            query = _filtered(select(*_summary_columns()), project_id, wanted)
+            query = _filtered(select(table.job_no, *_summary_columns(now)), project_id, wanted)
             if wanted.status:
                 query = query.where(status.in_(wanted.status))
             query = query.order_by(table.last_event_us.desc(), table.batch_id, table.job_id)
             if wanted.page_rows is not None:
                 query = query.limit(wanted.page_rows).offset((wanted.page - 1) * wanted.page_rows)
-            jobs = [_summary(row) for row in connection.execute(query).mappings()]
+            rows = connection.execute(query).mappings().all()
+            etas = _etas(connection, project_id, rows, now)
+            jobs = [_summary(row, etas.get(row["job_no"])) for row in rows]
             models, datasets = (
                 sorted(value or "" for value in connection.scalars(_distinct(project_id, name)))
                 for name in ("model", "dataset")
             )
         return JobList(jobs, total, _all_statuses(counts), models, datasets)
+
+    def batch(self, project: str, batch_id: str) -> BatchProgress:
+        """Return where a batch stands, and how long it will still take.
+
+        Raises:
+            UnknownProject: no event has named the project.
+            UnknownBatch: no event has named the batch.
+        """
+        now, job, batch = self.clock(), schema.job.c, schema.batch.c
+        with transaction(self._engine) as connection:
+            project_id = _project(connection, project)["id"]
+            found = connection.execute(
+                select(batch.n_total_jobs).where(batch.project_id == project_id, batch.batch_id == batch_id)
+            ).first()
+            if found is None:
+                raise UnknownBatch(f"no event has named a batch {batch_id!r}")
+            query = select(job.job_no, *_summary_columns(now)).select_from(_jobs_and_batches())
+            query = query.where(job.project_id == project_id, job.batch_id == batch_id)
+            rows = connection.execute(query).mappings().all()
+            etas = _etas(connection, project_id, rows, now)
+        counts = _all_statuses(Counter(row["status"] for row in rows))
+        ended_s = [
+            row["elapsed_s"] for row in rows if row["status"] == "done" and row["elapsed_s"] is not None
+        ]
+        running_s = [etas.get(row["job_no"]) for row in rows if row["status"] == "running"]
+        return batch_progress(counts, found[0], ended_s, running_s)
 
     def job(self, project: str, batch_id: str, job_id: str) -> JobDetail:
         """Return one job with its epochs.
@@ -273,8 +313,8 @@ class Queries:
             UnknownProject: no event has named the project.
             UnknownJob: no event has named the job.
         """
-        table = schema.job
-        columns = [_status() if column.name == "status" else column for column in table.c]
+        table, now = schema.job, self.clock()
+        columns = [_status(now) if column.name == "status" else column for column in table.c]
         with transaction(self._engine) as connection:
             project_id = _project(connection, project)["id"]
             query = select(*columns).select_from(_jobs_and_batches())
@@ -287,8 +327,9 @@ class Queries:
             starts = list(connection.scalars(_of_job(schema.attempt.c.timestamp_us, row)))
             epoch = schema.epoch.c
             epochs = connection.execute(_of_job((epoch.epoch, epoch.timestamp_us, epoch.data), row)).all()
+            eta_s = _etas(connection, project_id, [row], now).get(row["job_no"])
         return JobDetail(
-            summary=_summary(row),
+            summary=_summary(row, eta_s),
             metrics=flatten(_decode(row["metrics"]) or {}),
             config=_decode(row["config"]),
             tags=_decode(row["tags"]),
@@ -304,14 +345,35 @@ class Queries:
         )
 
 
-def _counts(connection: Connection, project_id: int) -> dict[str, int]:
+def _etas(
+    connection: Connection, project_id: int, rows: Sequence[Mapping[Any, Any]], now: int
+) -> dict[int, Range]:
+    """Return how long the running ones among these jobs will still take, as far as it can be told."""
+    running = {row["job_no"]: row for row in rows if row["status"] == "running" and row["epochs_total"]}
+    table = schema.epoch.c
+    ends: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for some in chunks(sorted(running)):
+        query = select(table.job_no, table.epoch, table.timestamp_us).where(
+            table.project_id == project_id, table.job_no.in_(some)
+        )
+        for job_no, epoch, at in connection.execute(query.order_by(table.job_no, table.epoch)):
+            ends[job_no].append((epoch, at))
+    etas = {}
+    for job_no, row in running.items():
+        eta_s = job_eta_s(row["started_us"], ends[job_no], row["epochs_total"], now)
+        if eta_s is not None:
+            etas[job_no] = eta_s
+    return etas
+
+
+def _counts(connection: Connection, project_id: int, now: int) -> dict[str, int]:
     """Count the jobs by status. Only those that run are looked at: what became of them depends on others."""
     facet = schema.facet.c
     counted = select(facet.status, facet.n).where(
         facet.project_id == project_id, facet.field == EVERY, facet.status != LISTED
     )
     counts: dict[str, int] = {row.status: row.n for row in connection.execute(counted)}
-    status = _status()
+    status = _status(now)
     running = (
         select(status, func.count())
         .select_from(_jobs_and_batches())
@@ -344,8 +406,8 @@ def _jobs_and_batches() -> FromClause:
     return schema.job.outerjoin(schema.batch, same)
 
 
-def _status() -> ColumnElement[str]:
-    """Return a job's status as people see it: what the fold calls running may be over.
+def _status(now: int) -> ColumnElement[str]:
+    """Return a job's status as people see it: what the fold calls running may be over, or silent.
 
     A batch that ends at the moment of the job's last event ends after it: so the clocks have it.
     """
@@ -355,7 +417,29 @@ def _status() -> ColumnElement[str]:
         batch.status.in_(("done", "failed")),
         batch.ended_us >= job.last_event_us,
     )
-    return case((is_over, "untested"), else_=job.status).label("status")
+    silent_us = now - job.last_event_us
+    is_silent = and_(
+        job.status == "running",
+        silent_us > _SILENT_US,
+        silent_us > _SILENT_EPOCHS * func.coalesce(_usual_epoch_us(), 0),
+    )
+    return case((is_over, "untested"), (is_silent, "stalled"), else_=job.status).label("status")
+
+
+def _usual_epoch_us() -> Any:
+    """Return how long the epochs of a job's current attempt took on average; NULL before the second one."""
+    job, epoch = schema.job.c, schema.epoch.c
+    spans = func.count() - 1
+    return (
+        select((func.max(epoch.timestamp_us) - func.min(epoch.timestamp_us)) / func.nullif(spans, 0))
+        .where(
+            epoch.project_id == job.project_id,
+            epoch.job_no == job.job_no,
+            epoch.timestamp_us >= func.coalesce(job.started_us, 0),
+        )
+        .correlate(schema.job)
+        .scalar_subquery()
+    )
 
 
 def _filtered(query: Select[Any], project_id: int, wanted: JobFilter) -> Select[Any]:
@@ -383,16 +467,18 @@ def _of_job(columns: Any, row: Mapping[Any, Any]) -> Select[Any]:
     return select(*columns).where(table.c.project_id == row["project_id"], table.c.job_no == row["job_no"])
 
 
-def _summary_columns() -> list[Any]:
-    names = JobSummary.__dataclass_fields__
-    return [_status() if name == "status" else schema.job.c[name] for name in names]
+_SUMMARY = tuple(name for name in JobSummary.__dataclass_fields__ if name != "eta_s")
 
 
-def _summary(row: Mapping[Any, Any]) -> JobSummary:
-    fields = {name: row[name] for name in JobSummary.__dataclass_fields__}
+def _summary_columns(now: int) -> list[Any]:
+    return [_status(now) if name == "status" else schema.job.c[name] for name in _SUMMARY]
+
+
+def _summary(row: Mapping[Any, Any], eta_s: Range | None) -> JobSummary:
+    fields = {name: row[name] for name in _SUMMARY}
     if row["status"] != "failed":
         fields["reason"] = fields["outcome"] = None  # an earlier attempt's
-    return JobSummary(**fields)
+    return JobSummary(**fields, eta_s=eta_s)
 
 
 def _all_statuses(counts: Mapping[str, int]) -> dict[str, int]:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from litestar.testing import TestClient
+from unit.server.wire import NOW_US
 
 from argus_server.app import create_app
 from argus_server.settings import Limits, Settings
@@ -14,6 +15,7 @@ class Server:
     def __init__(self, client: TestClient) -> None:
         self.client = client
         self.store = client.app.state.store
+        self.store.queries.clock = lambda: NOW_US
         credentials = self.store.credentials
         self.tokens = {scope: credentials.create_token(scope) for scope in ("report", "read", "admin")}
 

@@ -46,6 +46,9 @@ PRIVATE = {
     "GET /api/projects/{project:str}/leaderboard": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /p/{project:str}/jobs": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /api/projects/{project:str}/jobs": "401 401 401 401 403 200 200 403 403 403 200 200 403",
+    "GET /api/projects/{project:str}/batches/{batch_id:str}": (
+        "401 401 401 401 403 200 200 403 403 403 200 200 403"
+    ),
     "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}": (
         "401 401 401 401 403 200 200 403 403 403 200 200 403"
     ),
@@ -78,6 +81,7 @@ OPENED = [
     "GET /api/projects/{project:str}/leaderboard",
     "GET /p/{project:str}/jobs",
     "GET /api/projects/{project:str}/jobs",
+    "GET /api/projects/{project:str}/batches/{batch_id:str}",
     "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}",
     "GET /p/{project:str}/live",
 ]

@@ -10,6 +10,8 @@ from argus_core.events import Event, decode_event
 
 _numbers = itertools.count()
 START = 1_767_225_600  # 2026-01-01
+NOW_US = (START + 600) * 1_000_000
+"""What the clock of a store under test shows: little time has passed since the events."""
 
 
 def body(
