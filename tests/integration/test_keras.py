@@ -94,6 +94,15 @@ def test_a_users_own_function_called_fit_is_no_training(sent, story):
     assert story(sent) == ["batch_start", "job_start", "job_done", "batch_done"]
 
 
+def test_a_function_called_fit_in_a_module_that_is_called_after_keras_is_no_training(sent, story):
+    helpers = {"__name__": "keras_helpers", "evaluate": evaluate}
+    exec("def fit(model, cb): evaluate(model, cb)", helpers)
+
+    helpers["fit"](regressor(), ArgusCallback())
+
+    assert story(sent) == ["batch_start", "job_start", "job_done", "batch_done"]
+
+
 # --- validation or test ---------------------------------------------------------------------------
 
 HOOKS = ["on_epoch_begin", "on_train_batch_end", "on_test_begin", "on_epoch_end", "on_train_end"]
@@ -494,6 +503,7 @@ def test_a_callback_that_is_listed_twice_reports_once(sent, story, data_of):
 
     model.fit(X, Y, epochs=2, callbacks=[cb, cb], validation_data=(X, Y), **QUIET)
     model.evaluate(X, Y, callbacks=[cb, cb], **QUIET)
+    cb.flush()
 
     assert story(sent) == FIT_AND_TEST
     metrics = data_of(sent, "job_done")["metrics"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import pickle
+import sys
 
 import keras
 import numpy as np
@@ -26,6 +27,7 @@ from integration.tiny_keras import (
 )
 from sklearn.model_selection import cross_val_score
 
+from argus_core.reporter import Reporter
 from argus_integrations.keras import ArgusCallback
 
 FIT = ["job_start", "job_epoch 0", "job_epoch 1"]
@@ -169,6 +171,20 @@ def test_the_result_of_a_loaded_checkpoint_belongs_to_the_training(sent, story, 
     assert story(sent) == FIT_AND_TEST
 
 
+def test_the_result_of_a_loaded_checkpoint_revises_that_of_the_training(sent, story, tmp_path):
+    cb = ArgusCallback()
+    model = regressor()
+
+    fit(model, cb)
+    model.save(tmp_path / "last.keras")
+    evaluate(model, cb)
+    evaluate(keras.saving.load_model(tmp_path / "last.keras"), cb)
+    cb.flush()
+
+    assert story(sent) == [*FIT_AND_TEST, "job_done"]
+    assert {event.job_id for event in sent.of_type("job_done")} == {cb.job_id}
+
+
 def test_a_callback_keeps_no_tested_model_alive_but_the_last(sent):
     import gc
     import weakref
@@ -205,6 +221,28 @@ def test_a_fit_that_is_tried_again_is_a_new_job_whenever_it_failed(sent, story, 
     assert by_job(sent) == [["job_start", *before, "job_failed"], [*FIT, "job_done"]]
 
 
+def test_an_error_from_before_a_training_is_not_what_ended_it(sent, data_of, monkeypatch):
+    monkeypatch.setattr(sys, "last_value", NameError("a typing error of an hour ago"), raising=False)
+    cb = ArgusCallback()
+    model = regressor()
+
+    with pytest.raises(ValueError, match="boom"):
+        model.fit(X, Y, epochs=2, callbacks=[cb, Raises(ValueError("boom"))], **QUIET)
+    fit(model, cb)
+    cb.flush()
+
+    assert data_of(sent, "job_failed")["reason"] == "keras training did not reach its end"
+
+
+def test_a_failure_that_the_batch_has_reported_is_not_reported_again(sent, story):
+    with pytest.raises(ValueError, match="boom"), Reporter("sweep") as reporter:  # noqa: PT012
+        cb = ArgusCallback(batch=reporter)
+        regressor().fit(X, Y, epochs=2, callbacks=[cb, Raises(ValueError("boom"))], **QUIET)
+    cb.close()
+
+    assert story(sent) == [*ANNOUNCED, "job_epoch 0", "job_failed", "batch_failed"]
+
+
 def test_a_fit_that_keras_refuses_reports_nothing(sent, story):
     cb = ArgusCallback()
 
@@ -223,6 +261,20 @@ def test_nan_that_raises_fails_the_job(sent, story, data_of):
 
     assert story(sent) == [*ANNOUNCED, "job_failed", "batch_failed"]
     assert data_of(sent, "job_failed")["error"]["type"] == "RuntimeError"
+
+
+def test_a_training_that_is_closed_while_it_goes_on_has_no_more_epochs(sent, story):
+    class Closes(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                cb.close()
+
+    cb = ArgusCallback()
+
+    regressor().fit(X, Y, epochs=3, callbacks=[cb, Closes()], **QUIET)
+    cb.flush()
+
+    assert story(sent) == [*ANNOUNCED, "job_epoch 0", "job_failed", "batch_failed"]
 
 
 def test_a_test_that_raises_fails_a_job_without_a_result_and_the_next_test_makes_it_done(sent, story):
@@ -267,6 +319,20 @@ def test_a_test_after_the_batch_was_closed_finishes_the_job(sent, story, caplog)
 
     assert story(sent) == [*FIT_AND_TEST[:-2], "batch_done", "job_done"]
     assert caplog.text.count("1 of 1 jobs ended without test metrics") == 1
+
+
+def test_an_untested_job_that_began_after_the_end_of_the_batch_is_warned_about(sent, story, caplog):
+    cb = ArgusCallback()
+    model = regressor()
+
+    fit(model, cb)
+    evaluate(model, cb)
+    fit(regressor(), cb)
+    with caplog.at_level(logging.WARNING):
+        cb.close()
+
+    assert story(sent) == [*FIT_AND_TEST, *FIT]
+    assert caplog.text.count(f"job {cb.job_id} was trained but never tested") == 1
 
 
 # --- copies ---------------------------------------------------------------------------------------
@@ -396,6 +462,21 @@ def test_only_rank_zero_of_a_launcher_reports(sent, story, monkeypatch, variable
     cb.close()
 
     assert story(sent) == (FIT_AND_TEST if reports else [])
+
+
+@pytest.mark.parametrize("is_trained", [True, False])
+def test_a_rank_other_than_zero_adds_nothing_to_a_batch_that_is_shared(sent, story, monkeypatch, is_trained):
+    task = '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}'
+    monkeypatch.setenv("TF_CONFIG", task)
+    model = regressor()
+
+    with Reporter("sweep") as reporter:
+        cb = ArgusCallback(batch=reporter)
+        if is_trained:
+            fit(model, cb)
+        evaluate(model, cb)
+
+    assert story(sent) == ["batch_start", "batch_done"]
 
 
 @pytest.mark.parametrize("how", ["argument", "environment"])

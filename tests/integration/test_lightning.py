@@ -483,6 +483,26 @@ def test_an_exception_in_the_test_fails_the_job_and_a_later_test_makes_it_done(s
     assert story(sent) == [*FIT_AND_TEST[:-2], "job_failed", "batch_failed", "job_done"]
 
 
+def test_a_test_that_fails_again_gives_its_own_reason(sent, story):
+    def broken(self, batch, batch_idx):
+        raise ValueError(next(errors))
+
+    errors = iter(("first", "second"))
+    cb = ArgusCallback()
+    model = regressor()
+    t = trainer([cb])
+    t.fit(model, loader())
+    type(model).test_step = broken
+    for error in ("first", "second"):
+        with pytest.raises(ValueError, match=error):
+            t.test(model, loader(), verbose=False)
+    cb.flush()
+
+    assert story(sent) == [*FIT_AND_TEST[:-2], "job_failed", "batch_failed", "job_failed"]
+    reasons = [event.data["reason"] for event in sent.of_type("job_failed")]
+    assert reasons == ["ValueError: first", "ValueError: second"]
+
+
 def test_one_more_test_that_fails_takes_nothing_from_a_result(sent, story):
     def broken(self, batch, batch_idx):
         raise ValueError("boom")
@@ -537,6 +557,7 @@ def test_a_callback_that_is_listed_twice_reports_once(sent, story, data_of):
 
     t.fit(model, loader(), loader())
     t.test(model, loader(), verbose=False)
+    cb.flush()
 
     assert story(sent) == FIT_AND_TEST
     metrics = data_of(sent, "job_done")["metrics"]
@@ -613,6 +634,17 @@ def test_a_disabled_callback_does_nothing(sent):
     assert sent.events == []
 
 
+def test_a_disabled_callback_adds_nothing_to_a_batch_that_is_shared(sent, story):
+    model = regressor()
+
+    with Reporter("sweep") as reporter:
+        cb = ArgusCallback(batch=reporter, enabled=False)
+        trainer([cb]).fit(model, loader())
+        trainer([cb]).test(model, loader(), verbose=False)
+
+    assert story(sent) == ["batch_start", "batch_done"]
+
+
 def test_only_global_rank_zero_reports(sent, monkeypatch):
     cb = ArgusCallback()
     model = regressor()
@@ -624,6 +656,20 @@ def test_only_global_rank_zero_reports(sent, monkeypatch):
     cb.close()
 
     assert sent.events == []
+
+
+@pytest.mark.parametrize("is_trained", [True, False])
+def test_a_rank_other_than_zero_adds_nothing_to_a_batch_that_is_shared(sent, story, monkeypatch, is_trained):
+    model = regressor()
+    monkeypatch.setattr(pl.Trainer, "is_global_zero", property(lambda self: False))
+
+    with Reporter("sweep") as reporter:
+        t = trainer([ArgusCallback(batch=reporter)])
+        if is_trained:
+            t.fit(model, loader())
+        t.test(model, loader(), verbose=False)
+
+    assert story(sent) == ["batch_start", "batch_done"]
 
 
 # --- names and seeds ------------------------------------------------------------------------------

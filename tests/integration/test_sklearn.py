@@ -461,6 +461,17 @@ def test_only_global_rank_zero_reports(sent, monkeypatch):
     assert result.metrics["r2"] > 0.9
 
 
+@pytest.mark.parametrize("train", [TRAIN, None], ids=["trained", "only tested"])
+def test_a_rank_other_than_zero_adds_nothing_to_a_batch_that_is_shared(sent, story, monkeypatch, train):
+    monkeypatch.setenv("RANK", "1")
+    estimator = Ridge().fit(*TRAIN)
+
+    with Reporter("sweep") as reporter:
+        evaluate(estimator, train, TEST, "r2", batch=reporter)
+
+    assert story(sent) == []
+
+
 def test_models_that_only_look_like_estimators_need_no_scikit_learn():
     code = """
 import sys

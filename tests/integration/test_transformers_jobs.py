@@ -196,6 +196,19 @@ def test_only_global_rank_zero_reports(sent, tmp_path):
     assert sent.events == []
 
 
+@pytest.mark.parametrize("is_trained", [True, False])
+def test_a_rank_other_than_zero_adds_nothing_to_a_batch_that_is_shared(sent, story, tmp_path, is_trained):
+    with Reporter("sweep") as reporter:
+        t = trainer(ArgusCallback(batch=reporter), tmp_path)
+        t.is_world_process_zero = lambda: False
+        t.state.is_world_process_zero = False
+        if is_trained:
+            t.train()
+        t.evaluate()
+
+    assert story(sent) == ["batch_start", "batch_done"]
+
+
 def test_a_disabled_callback_sends_nothing(sent, tmp_path, monkeypatch):
     monkeypatch.setenv("ARGUS_DISABLE", "1")
     for cb in (ArgusCallback(), ArgusCallback(enabled=False)):
