@@ -25,7 +25,7 @@ from typing import Any
 import keras
 
 from argus_core.distributed import is_global_zero
-from argus_core.guard import never_raise
+from argus_core.guard import never_raise, swallowed
 from argus_integrations import _describe
 from argus_integrations._callback import CommonCallback
 from argus_integrations._frames import find_frame
@@ -83,12 +83,17 @@ class ArgusCallback(CommonCallback, keras.callbacks.Callback):
         self._argus_feed.epoch_ended()
         self._argus_run.epoch_began()
 
-    @never_raise
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Count batches by their ends: JAX and TensorFlow begin one more than there are."""
-        with self._argus_lock:
-            for _ in range(self._argus_feed.batch_ended(batch)):
-                self._argus_run.footprint.step()
+        """Count batches by their ends: JAX and TensorFlow begin one more than there are.
+
+        Guarded by hand: every step comes here.
+        """
+        try:
+            with self._argus_lock:
+                for _ in range(self._argus_feed.batch_ended(batch)):
+                    self._argus_run.footprint.step()
+        except Exception as error:  # noqa: BLE001 - as `never_raise` does, without packing arguments again
+            swallowed(error, "ArgusCallback.on_train_batch_end")
 
     @never_raise
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -217,10 +222,12 @@ class _Feed:
                 Keras names the one that would end a full execution, whether it exists or not.
         """
         drawn = batch + 1
-        if self._batches_per_pass is not None:
-            drawn = min(drawn, self._batches_per_pass - self._drawn_before)
-        new = max(0, drawn - self._drawn)
-        self._drawn += new
+        if self._batches_per_pass is not None and drawn > self._batches_per_pass - self._drawn_before:
+            drawn = self._batches_per_pass - self._drawn_before
+        new = drawn - self._drawn
+        if new <= 0:
+            return 0
+        self._drawn = drawn
         return new
 
     def epoch_ended(self) -> None:

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from argus_core.guard import never_raise
+from argus_core.guard import never_raise, swallowed
 from argus_integrations import _describe
 from argus_integrations._callback import CommonCallback
 from argus_integrations._training_run import JobFacts, Options, TrainingRun
@@ -79,14 +79,16 @@ class _LightningCallback(CommonCallback, *_callback_classes()):  # type: ignore[
         self._argus_complete_epoch(trainer)
         self._argus_run.epoch_began()
 
-    @never_raise
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the batch; no tensor is read."""
-        if batch_idx != self._argus_last_batch:
-            self._argus_last_batch = batch_idx
-            self._argus_run.footprint.step(_batch_size(batch))
+        """Count the batch; no tensor is read. Guarded by hand: every step comes here."""
+        try:
+            if batch_idx != self._argus_last_batch:
+                self._argus_last_batch = batch_idx
+                self._argus_run.footprint.step(_batch_size(batch))
+        except Exception as error:  # noqa: BLE001 - as `never_raise` does, without packing arguments again
+            swallowed(error, "ArgusCallback.on_train_batch_end")
 
     @never_raise
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
@@ -272,6 +274,10 @@ def _learning_rate(trainer: Any) -> float | None:
 
 def _batch_size(batch: Any, depth: int = 4) -> int:
     """Return the length of the first tensor in a batch, 0 if there is none. Never reads one."""
+    if type(batch) in (list, tuple) and batch:  # what most loaders give, asked at every step
+        shape = getattr(batch[0], "shape", None)
+        if shape and shape[0]:
+            return int(shape[0])
     shape = getattr(batch, "shape", None)
     if shape is not None:
         return int(shape[0]) if len(shape) else 1

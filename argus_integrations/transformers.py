@@ -20,7 +20,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from argus_core.conventions import RUNTIME_NOISE
-from argus_core.guard import never_raise
+from argus_core.guard import never_raise, swallowed
 from argus_integrations import _describe
 from argus_integrations._callback import CommonCallback
 from argus_integrations._frames import find_frame, frames_of
@@ -91,11 +91,13 @@ class ArgusCallback(CommonCallback, TrainerCallback):
         if self._argus_steps.substep_ended():
             self._argus_run.footprint.step()
 
-    @never_raise
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Count a batch that ends in an optimizer step."""
-        if self._argus_steps.step_ended(state.global_step):
-            self._argus_run.footprint.step()
+        """Count a batch that ends in an optimizer step. Guarded by hand: every step comes here."""
+        try:
+            if self._argus_steps.step_ended(state.global_step):
+                self._argus_run.footprint.step()
+        except Exception as error:  # noqa: BLE001 - as `never_raise` does, without packing arguments again
+            swallowed(error, "ArgusCallback.on_step_end")
 
     @never_raise
     def on_epoch_end(self, args: Any, state: Any, control: Any, optimizer: Any = None, **kwargs: Any) -> None:

@@ -99,9 +99,9 @@ class Footprint:
     def step(self, samples: int = 0) -> None:
         """Count one training batch of this process; cheap enough for every step."""
         train = self._train
-        train.epoch_batches += 1
+        train.epoch_batches = batches = train.epoch_batches + 1
         train.samples += samples
-        if train.epoch_batches == 1:
+        if batches == 1:
             self.sample_memory()  # now, because data loader workers live inside an epoch only
 
     def trained_samples(self, samples: float) -> None:
@@ -245,7 +245,7 @@ class Footprint:
     # --- results --------------------------------------------------------------------------------
 
     def sample_memory(self) -> None:
-        """Note how much memory this process and its live children hold; about 50 microseconds on Linux."""
+        """Note how much memory this process and its live children hold, in some microseconds on Linux."""
         self._load.sample_memory()
 
     def metrics(self) -> dict[str, float]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -215,6 +216,39 @@ def test_memory_of_live_children_counts():
     child.communicate(b"\n")
 
     assert footprint.metrics()["CPU_Memory"] > alone + 70
+
+
+def test_memory_and_time_of_grandchildren_count():
+    footprint = Footprint()
+    busy = (
+        "import time; x = bytearray(80_000_000)\n"
+        "while time.process_time() < 0.5: pass\n"
+        "print('ready', flush=True); input()"
+    )
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])"
+    footprint.sample_memory()
+    alone = footprint.metrics()["CPU_Memory"]
+
+    with footprint.train():
+        child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        child.stdout.readline()
+    child.communicate(b"\n")
+
+    metrics = footprint.metrics()
+    cpu_s = metrics["CPU_Utilization"] / 100 * os.cpu_count() * metrics["Total_Train_Time"]
+    assert metrics["CPU_Memory"] > alone + 70
+    assert cpu_s > 0.45
+
+
+def test_an_ended_child_is_left_to_whoever_waits_for_it():
+    child = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+    with Footprint().train() as footprint:
+        footprint.step()
+
+    assert child.wait() == 3
+    assert footprint.metrics()["CPU_Memory"] > 1
 
 
 class Event:
