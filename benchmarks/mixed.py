@@ -2,7 +2,7 @@
 
     python benchmarks/mixed.py [--jobs 100000] [--folder FOLDER]
 
-Goal: no 5xx, and the p95 of ingest with readers at most twice that without, in the same run on the same server.
+Goal: no 5xx, and the p95 of ingest with readers at most twice that without, in the same run.
 """
 
 from __future__ import annotations
@@ -64,9 +64,7 @@ def main() -> None:
     read = store.credentials.create_token("read")
     store.close()
     server, url, token = serve(database)
-    print(
-        "| round | readers | events/s | p95 of a body | pages read, p50 | statuses |\n|---|---|---|---|---|---|"
-    )
+    print("| round | readers | events/s | p95 of a body | pages, p50 | statuses |\n|---|---|---|---|---|---|")
     try:
         for turn in range(ROUNDS):
             alone, alone_p95 = written(url, token, 10_000_000 * (2 * turn + 1))

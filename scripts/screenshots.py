@@ -37,6 +37,7 @@ def main(sign_in_url: str, project: str, out: Path, takes_all: bool, chromium: s
             "leaderboard-jobs": board,
             "leaderboard-dataset": f"{board}?group=cell&dataset=sunspots",
             "jobs": f"/p/{project}/jobs",
+            "tokens": "/tokens",
             "projects": "/",
             "unknown": "/p/no-such-project/leaderboard",
         }
