@@ -92,6 +92,7 @@ class Ranking:
             more,
             _direction_note(self.metric, self._meanings),
             _dataset_note(self._names["dataset"]),
+            _filter_note(self._wanted),
         )
         self.notes = [text for text in told if text]
 
@@ -339,6 +340,12 @@ def _dataset_note(datasets: Sequence[str]) -> str:
     return (
         "Values of different datasets are not comparable: "
         "ranks, best and second best hold within each dataset."
+    )
+
+
+def _filter_note(wanted: Wanted) -> str:
+    return (
+        "" if wanted == Wanted(dataset=wanted.dataset) else "Filters hide rows: ranks are those of all jobs."
     )
 
 
