@@ -35,6 +35,8 @@ def csv_text(value: Any) -> str:
 
     Text that looks like a formula gets an apostrophe; numbers stay numbers, -0.5 too.
     """
+    if type(value) is float:
+        return repr(value)  # as nearly all are
     text = raw_text(value)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     is_formula = text.startswith(_CONTROL) or text.lstrip().startswith(_FORMULA)

@@ -70,6 +70,7 @@ class Ranking:
             )
         self._board = board
         self._asked = view
+        self._all_values: Mapping[str, Sequence[float]] | None = None
         self._meanings: Meanings = {key.key: key.meaning for key in board.keys}
         default, note = default_metric(board.keys, board.primary)
         self.metric, sort, more = _resolve(view, board.keys, default)
@@ -254,7 +255,10 @@ class Ranking:
     def _exact_ranks(self, items: Sequence[Placed]) -> dict[int, int]:
         if self.metric is None or self.metric not in self._directions:
             return {}
-        values, higher = self._board.values(self.metric), self._directions[self.metric]
+        higher = self._directions[self.metric]
+        if self._all_values is None:
+            self._all_values = self._board.values(self.metric)
+        values = self._all_values
         return {
             id(item): 1 + count_better(values[dataset], number, higher=higher)
             for item, dataset, number in self._ranked(items)

@@ -7,6 +7,7 @@ from array import array
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Float,
     Select,
     and_,
+    bindparam,
     cast,
     collate,
     exists,
@@ -406,28 +408,38 @@ class IndexedBoard:
             by_dataset[dataset].append(value)
         counted = {}
         for dataset, values in by_dataset.items():
-            worst = min(values) if higher else max(values)
+            best, worst = (max(values), min(values)) if higher else (min(values), max(values))
+            if self._has_better(key, dataset, best, higher=higher, count=limit):
+                counted.update({(dataset, value): limit for value in values})
+                continue
             top = self._better_values(key, dataset, worst, higher=higher, limit=limit)
             for value in values:
                 count = count_better(top, value, higher=higher)
                 counted[dataset, value] = min(count, limit)
         return counted
 
+    def _has_better(self, key: str, dataset: str, value: float, *, higher: bool, count: int) -> bool:
+        """Whether so many values of a dataset are better than one: the database skips them by itself."""
+        query = _better(higher=higher).offset(count - 1).limit(1)
+        return self._connection.scalar(query, self._than(key, dataset, value, higher=higher)) is not None
+
     def _better_values(
         self, key: str, dataset: str, than: float, *, higher: bool, limit: int
     ) -> Sequence[float]:
         """Return the values of a dataset that are better than one, ascending, the best `limit` of them."""
-        bound = literal(better_than(than, higher=higher), Float)
-        query = select(_metric.value).where(
-            _metric.project_id == self._id,
-            _metric.key_id == self._key_ids[key],
-            _metric.dataset_no == text_number(dataset),
-            _metric.standing == int(Standing.COUNTS),
-            _metric.value > bound if higher else _metric.value < bound,
+        found = self._connection.scalars(
+            _better(higher=higher).limit(limit), self._than(key, dataset, than, higher=higher)
         )
-        query = query.order_by(_metric.value.desc() if higher else _metric.value).limit(limit)
-        values = array("d", self._connection.scalars(query))
+        values = array("d", found)
         return values[::-1] if higher else values
+
+    def _than(self, key: str, dataset: str, value: float, *, higher: bool) -> dict[str, Any]:
+        return {
+            "project": self._id,
+            "key": self._key_ids[key],
+            "dataset": text_number(dataset),
+            "bound": better_than(value, higher=higher),
+        }
 
     def values(self, key: str) -> Mapping[str, Sequence[float]]:
         """See `Board.values`."""
@@ -495,6 +507,20 @@ class IndexedBoard:
             if number_or_none(flatten(msgspec.json.decode(text)).get(key)) is not None:
                 means[model or "", dataset or ""] = None  # a seed diverged, and so the mean did
         return [(model, dataset, value) for (model, dataset), value in sorted(means.items())]
+
+
+@cache
+def _better(*, higher: bool) -> Select[Any]:
+    """Return the SELECT of the values of a dataset beyond a bound, the best first."""
+    bound = bindparam("bound", type_=Float)
+    query = select(_metric.value).where(
+        _metric.project_id == bindparam("project"),
+        _metric.key_id == bindparam("key"),
+        _metric.dataset_no == bindparam("dataset"),
+        _metric.standing == int(Standing.COUNTS),
+        _metric.value > bound if higher else _metric.value < bound,
+    )
+    return query.order_by(_metric.value.desc() if higher else _metric.value)
 
 
 # --- rows -------------------------------------------------------------------------------------
