@@ -702,14 +702,11 @@ MUTANTS = [
         ("keras::test_training_stays_asynchronous_and_the_test_is_synchronous",),
     ),
     Mutant(
-        "Keras: batches are counted by their ends, once",
+        "listed twice: a Keras batch ends once",
         KERAS,
-        "drawn = batch + 1\n        if self._batches_per_pass",
-        "drawn = batch + 1\n        if False and self._batches_per_pass",
-        (
-            "keras_data::test_test_samples_are_those_that_were_tested",
-            "keras_data::test_training_batches_and_samples_are_those_that_were_trained_on",
-        ),
+        "new = drawn - self._drawn\n",
+        "new = 1\n",
+        ("keras::test_a_callback_that_is_listed_twice_reports_once",),
     ),
     Mutant(
         "`fast_dev_run` is flagged",
@@ -737,10 +734,7 @@ MUTANTS = [
         SKLEARN,
         "sign * scorer(e, x, y)",
         "scorer(e, x, y)",
-        (
-            "sklearn::test_a_scorer_of_ones_own_is_turned_back_too",
-            "sklearn::test_what_a_scorer_has_negated_is_reported_as_it_is_defined",
-        ),
+        ("sklearn::test_scorers_of_probabilities_ask_the_estimator",),
     ),
     Mutant(
         "the first latencies are a warm-up",
