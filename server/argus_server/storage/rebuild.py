@@ -41,7 +41,8 @@ def outdated(engine: Engine) -> list[str]:
 def rebuild(engine: Engine, name: str, progress: Progress = lambda *_: None) -> int:
     """Make the projections of one project anew, and return how many events they are made of.
 
-    One transaction: until it ends readers see the old ones, and writers of this project wait.
+    One transaction: until it ends readers see the old ones, and writers of this project wait. The project
+    gets a new version, so that open pages and caches ask again.
 
     Raises:
         UnknownProject: no event has named it.
@@ -63,7 +64,11 @@ def rebuild(engine: Engine, name: str, progress: Progress = lambda *_: None) -> 
         connection.execute(
             update(table)
             .where(table.c.id == project_id)
-            .values(projected_by=FOLD_VERSION, last_key_id=counters.last_key_id)
+            .values(
+                projected_by=FOLD_VERSION,
+                last_key_id=counters.last_key_id,
+                last_seq=table.c.last_seq + 1,  # what was remembered of this project is no longer true
+            )
         )
     return total
 

@@ -121,6 +121,20 @@ def test_old_events_are_forgotten_as_far_as_asked(database, what, left):
     assert table(database, "other").total == 1
 
 
+def test_what_was_forgotten_is_shown_no_longer_by_a_server_that_runs(database):
+    store = open_store(str(database))
+    with store.queries.board("p", View()) as board:
+        assert rank(View(), board).total == 1
+    version = store.queries.version("p")
+
+    argus("retention", "--project", "p", "--older-than", "1h", "--what", "jobs", database=database)
+
+    with store.queries.board("p", View()) as board:
+        assert rank(View(), board).total == 0
+    assert store.queries.version("p") != version
+    store.close()
+
+
 def test_a_job_that_runs_and_a_young_one_are_kept(database):
     store = open_store(str(database))
     store.add_events([start("runs", batch="c"), epoch("runs", 0, batch="c")])
