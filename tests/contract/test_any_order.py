@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from litestar.testing import TestClient
+from thorough import examples
 from unit.server.wire import NOW_US
 
 from argus_server.app import create_app
@@ -226,7 +227,7 @@ _numbers = itertools.count(1000)
 
 @given(deliveries())
 @settings(
-    max_examples=40,
+    max_examples=examples(40),
     deadline=None,
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
+from thorough import examples
 from unit.server.wire import done, event, failed, start
 
 from argus_core.events import Source
@@ -72,7 +73,9 @@ numbered = itertools.count()
 
 
 @given(jobs=jobs, view=views, page=st.integers(1, 3))
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=examples(120), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 def test_every_view_is_the_one_that_is_ranked_in_memory(store, jobs, view, page):
     project = f"p{next(numbered)}"
     fill(store, project, jobs)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
+from thorough import examples
 from unit.server.wire import done, epoch, event, failed, job, start
 
 from argus_server.errors import UnknownJob, UnknownProject
@@ -148,7 +149,9 @@ _projects = itertools.count()
 
 
 @given(deliveries())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_any_order_repetition_and_division_gives_the_same_state(store, delivery):
     events, requests = delivery
     number = next(_projects)

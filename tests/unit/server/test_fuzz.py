@@ -7,6 +7,7 @@ import time
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from thorough import examples
 from unit.server.wire import body
 
 from argus_core.errors import MalformedBody
@@ -57,7 +58,7 @@ BODIES = st.one_of(
     st.lists(envelopes() | VALUES, max_size=4).map(json.dumps).map(str.encode),
     envelopes().map(json.dumps).map(str.encode),
 )
-UNHURRIED = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+UNHURRIED = settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @given(BODIES, st.sampled_from(["", "gzip"]), st.booleans())

@@ -20,6 +20,7 @@ from litestar.routes import HTTPRoute
 from litestar.testing import TestClient
 from markdown_it import MarkdownIt
 from selectolax.lexbor import LexborHTMLParser
+from thorough import some
 from unit.server.wire import body
 
 from argus_server.app import create_app
@@ -190,7 +191,7 @@ def model(client) -> Reader:
     return Reader(client, plain)
 
 
-@pytest.mark.parametrize("name", PAYLOADS)
+@pytest.mark.parametrize("name", some(list(PAYLOADS)))
 def test_hostile_text_changes_nothing_but_itself_on_any_page_or_export(client, model, name):
     payload = PAYLOADS[name]
     number = next(_numbers)

@@ -13,6 +13,7 @@ import anyio.to_thread
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from thorough import examples
 from unit.server.wire import body
 
 from argus_core.events import decode_event, jsonable
@@ -410,7 +411,9 @@ _projects = itertools.count()
 @given(st.lists(st.dictionaries(st.sampled_from(["MSE", "R2", "Latency_P50", "GPU_Memory", "x"]), _VALUES)))
 @example([{"MSE": 1e200}, {"MSE": 0.5}])
 @example([{"MSE": 1.7e308}, {"MSE": 1.7e308}])
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_any_metrics_are_shown_in_every_format(server, jobs):
     name = f"p{next(_projects)}"
     for i, metrics in enumerate(jobs):
