@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -16,7 +15,6 @@ from argus_server.connections import BACKLOG, allow_connections, patient_protoco
 
 __all__ = ["Server", "run"]
 
-_SWITCH_S = 0.0005
 _GRACE_S = 25
 
 
@@ -63,9 +61,6 @@ class Server(uvicorn.Server):
 def run(app: Any, listener: socket.socket, announce: Callable[[], None]) -> None:
     """Serve until SIGINT or SIGTERM; accepted requests are finished first."""
     server = Server(app, announce)
-    # The writer computes most of the time: with Python's 5 ms a request would wait that long at every
-    # turn between threads, of which it takes several.
-    sys.setswitchinterval(_SWITCH_S)
     # uvicorn raises the signal again once it has shut down: being asked to stop is no failure.
     previous = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
