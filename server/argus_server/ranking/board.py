@@ -151,7 +151,7 @@ class Cursor:
 
     def text(self) -> str:
         """Return the cursor as a URL carries it."""
-        value = "" if self.value is None else repr(self.value)
+        value = "" if self.value is None else repr(self.value + 0.0)  # −0.0 and 0.0 are one place
         return f"{self.segment}~{value}~{self.number}~{self.place.hex()}"
 
     @classmethod
