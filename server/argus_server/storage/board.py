@@ -309,7 +309,6 @@ class IndexedBoard:
 
     def _load(self, numbers: Sequence[int]) -> list[Placed]:
         """Return these jobs, in this order."""
-        found: dict[int, Placed] = {}
         late: dict[int, int] = {}
         jobs: dict[int, DoneJob] = {}
         for some in chunks(numbers):
@@ -322,9 +321,9 @@ class IndexedBoard:
                 if standing == Standing.SUPERSEDED:
                     late[number] = replica
         winners = self._winners(set(late.values()))
-        for number in numbers:
-            found[number] = Placed(jobs[number], winners.get(late[number]) if number in late else None)
-        return [found[number] for number in numbers]
+        return [
+            Placed(jobs[number], winners.get(late[number]) if number in late else None) for number in numbers
+        ]
 
     def _winners(self, replicas: Collection[int]) -> dict[int, tuple[str, str]]:
         """Return which job counts in each of these groups of repetitions."""
@@ -344,12 +343,11 @@ class IndexedBoard:
         self, directions: Mapping[str, bool], datasets: Collection[str]
     ) -> Mapping[tuple[str, str], Contest]:
         """See `Board.contests`."""
+        usual = [name for name, _ in self.names("dataset")[:STYLE_DATASETS]]
         if self._facts.contests is None or self._facts.asked != dict(directions):
-            some = [name for name, _ in self.names("dataset")[:STYLE_DATASETS]]
-            self._facts.contests = self._contests(directions, some)
+            self._facts.contests = self._contests(directions, usual)
             self._facts.asked = dict(directions)
         known = self._facts.contests
-        usual = {name for name, _ in self.names("dataset")[:STYLE_DATASETS]}
         more = self._contests(directions, [name for name in datasets if name not in usual])
         return {pair: contest for pair, contest in known.items() if pair[1] in datasets} | more
 

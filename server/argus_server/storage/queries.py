@@ -22,7 +22,6 @@ from argus_server.storage.board import FactsCache, IndexedBoard, done_jobs
 from argus_server.storage.clock import now_us
 from argus_server.storage.dialect import transaction
 from argus_server.storage.folding import EVERY, LISTED, chunks
-from argus_server.storage.meanings import read_meaning
 from argus_server.storage.projections import visible_epochs
 
 __all__ = [
@@ -201,16 +200,10 @@ class Queries:
         Raises:
             UnknownProject: no event has named it.
         """
-        key = schema.metric_key.c
         with transaction(self._engine) as connection:
             found = _project(connection, project)
-            jobs = done_jobs(connection, found["id"])
-            rows = connection.execute(
-                select(key.key, key.count, key.declared).where(key.project_id == found["id"])
-            ).all()
-        named = [MetricKey(row[0], row[1], read_meaning(row[2])) for row in rows]
-        named.sort(key=lambda item: item.key)
-        return LeaderboardData(project, found["primary_metric"], jobs, named)
+            board = IndexedBoard(connection, found, self._facts)
+            return LeaderboardData(project, board.primary, done_jobs(connection, found["id"]), board.keys)
 
     @contextmanager
     def board(self, project: str, view: View) -> Iterator[Board]:
@@ -275,7 +268,7 @@ class Queries:
             etas = _etas(connection, project_id, rows, now)
             jobs = [_summary(row, etas.get(row["job_no"])) for row in rows]
             models, datasets = (
-                sorted(value or "" for value in connection.scalars(_distinct(project_id, name)))
+                sorted(value or "" for value in connection.scalars(_named(project_id, name)))
                 for name in ("model", "dataset")
             )
         return JobList(jobs, total, _all_statuses(counts), models, datasets)
@@ -456,9 +449,12 @@ def _filtered(query: Select[Any], project_id: int, wanted: JobFilter) -> Select[
     return query
 
 
-def _distinct(project_id: int, name: str) -> Select[Any]:
-    table = schema.job.c
-    return select(table[name]).where(table.project_id == project_id).distinct()
+def _named(project_id: int, name: str) -> Select[Any]:
+    """Return the SELECT of the values that any job has, from their counts: no job is looked at."""
+    facet = schema.facet.c
+    return (
+        select(facet.value).where(facet.project_id == project_id, facet.field == name, facet.n > 0).distinct()
+    )
 
 
 def _of_job(columns: Any, row: Mapping[Any, Any]) -> Select[Any]:
