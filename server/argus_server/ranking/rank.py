@@ -219,7 +219,7 @@ class Ranking:
         if not ranked or self.metric is None:
             return {}
         if self._begins_with_the_best():
-            return self._ranks_among(ranked)
+            return self._ranks_among(ranked, _values_of(ranked))
         counts = self._board.better(
             self.metric,
             {(dataset, number) for _, dataset, number in ranked},
@@ -239,29 +239,21 @@ class Ranking:
         by_metric = self.order.is_metric and self.order.by == self.metric
         return is_first and is_whole and by_metric and self.order.descends == self.ranks_higher
 
-    def _ranks_among(self, ranked: Sequence[tuple[Placed, str, float]]) -> dict[int, int]:
-        assert self.metric is not None
-        higher = self._directions[self.metric]
-        values: dict[str, list[float]] = defaultdict(list)
-        for _, dataset, number in ranked:
-            values[dataset].append(number)
-        for some in values.values():
-            some.sort()
-        return {
-            id(item): 1 + count_better(values[dataset], number, higher=higher)
-            for item, dataset, number in ranked
-        }
-
     def _exact_ranks(self, items: Sequence[Placed]) -> dict[int, int]:
         if self.metric is None or self.metric not in self._directions:
             return {}
-        higher = self._directions[self.metric]
         if self._all_values is None:
             self._all_values = self._board.values(self.metric)
-        values = self._all_values
+        return self._ranks_among(self._ranked(items), self._all_values)
+
+    def _ranks_among(
+        self, ranked: Iterable[tuple[Placed, str, float]], values: Mapping[str, Sequence[float]]
+    ) -> dict[int, int]:
+        """Return the ranks of rows, by `id`, given every value that may be better, by dataset, ascending."""
+        higher = bool(self.ranks_higher)
         return {
             id(item): 1 + count_better(values[dataset], number, higher=higher)
-            for item, dataset, number in self._ranked(items)
+            for item, dataset, number in ranked
         }
 
     def _row(self, item: Placed, podiums: Mapping[str, _Podium], place: int | None) -> Row:
@@ -411,6 +403,13 @@ def _columns(
                 )
             )
     return columns
+
+
+def _values_of(ranked: Iterable[tuple[Placed, str, float]]) -> dict[str, list[float]]:
+    values: dict[str, list[float]] = defaultdict(list)
+    for _, dataset, number in ranked:
+        values[dataset].append(number)
+    return {dataset: sorted(some) for dataset, some in values.items()}
 
 
 _NO_CELL = Cell()

@@ -174,22 +174,14 @@ class Queries:
         """Return every project, the one with the latest event first."""
         table, batch = schema.project.c, schema.batch.c
         with transaction(self._engine) as connection:
-            counts: dict[int, dict[str, int]] = defaultdict(dict)
-            status = _status(self.clock())
-            by_status = (
-                select(schema.job.c.project_id, status, func.count())
-                .select_from(_jobs_and_batches())
-                .group_by(schema.job.c.project_id, status)
-            )
-            for project_id, name, count in connection.execute(by_status):
-                counts[project_id][name] = count
             activity = select(batch.project_id, func.count(), func.max(batch.last_event_us)).group_by(
                 batch.project_id
             )
             batches = {row[0]: (row[1], row[2]) for row in connection.execute(activity)}
             names = connection.execute(select(table.id, table.name)).all()
+            counts = {project_id: _counts(connection, project_id, self.clock()) for project_id, _ in names}
         summaries = [
-            ProjectSummary(name, _all_statuses(counts[project_id]), *batches.get(project_id, (0, None)))
+            ProjectSummary(name, counts[project_id], *batches.get(project_id, (0, None)))
             for project_id, name in names
         ]
         return sorted(summaries, key=lambda item: (-(item.last_event_us or 0), item.name))
