@@ -24,9 +24,9 @@ from argus_server.limits import Doorkeeper
 from argus_server.live import LIVE_ROUTES, LiveFeed
 from argus_server.openapi import DocumentPlugin
 from argus_server.operations import OPERATION_ROUTES, Metrics, Readiness, observed
-from argus_server.pages.handlers import PAGE_ROUTES
 from argus_server.pages.problems import EXCEPTION_HANDLERS
 from argus_server.pages.render import StaticFile, make_environment, static_files
+from argus_server.pages.routes import PAGE_ROUTES
 from argus_server.pages.sign_in import SIGN_IN_ROUTES
 from argus_server.pages.tokens import TOKEN_ROUTES
 from argus_server.settings import Settings

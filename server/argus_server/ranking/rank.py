@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from argus_core.conventions import CONVENTIONS, Convention
+from argus_server.errors import BadView
 from argus_server.ranking.aggregate import Measure, cell_board
 from argus_server.ranking.board import (
     STYLE_DATASETS,
@@ -60,6 +61,8 @@ class Ranking:
     """A view of a board: what holds for all its rows, and the rows as they are asked for."""
 
     def __init__(self, view: View, board: Board) -> None:
+        if view.group == "model":
+            raise BadView("group=model is not a view of this table")
         if view.group == "cell":
             assert isinstance(board, MemoryBoard), "cells are made of jobs in memory"
             board = cell_board(board, view)
@@ -311,9 +314,14 @@ def default_metric(keys: Sequence[MetricKey], primary: str | None) -> tuple[str 
 def _resolve(view: View, keys: Sequence[MetricKey], default: str | None) -> tuple[str | None, str, str]:
     """Return the metric that ranks, the id of the column that sorts, and what to tell the reader."""
     ids = {column_id(key.key): key.key for key in keys}
+    unknown = view.metric and view.metric not in ids
+    if view.metric in ids:
+        default = ids[view.metric]
     fallback = column_id(default) if default is not None else "model"
+    if unknown:
+        return default, fallback, f"No job of this project has reported a metric {view.metric!r}."
     if view.sort in ids:
-        return ids[view.sort], view.sort, ""
+        return default if view.metric else ids[view.sort], view.sort, ""
     if view.sort in IDENTITY:
         return default, view.sort, ""
     if view.sort:

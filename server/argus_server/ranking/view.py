@@ -6,20 +6,24 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from argus_server.errors import BadView
 
-__all__ = ["IDENTITY", "Condition", "View", "column_id", "metric_of"]
+__all__ = ["IDENTITY", "Condition", "Group", "Missing", "Seeds", "View", "column_id", "metric_of"]
 
-Group = Literal["job", "cell"]
+Group = Literal["job", "cell", "model"]
 Order = Literal["", "asc", "desc"]
+Seeds = Literal["mean", "median", "best", "last"]
+Missing = Literal["complete", "shared", "pairwise", "impute:worst"]
 
 IDENTITY = ("model", "dataset", "seed")
 _RESERVED = frozenset({*IDENTITY, "rank", "n", "batch_id", "job_id", "finished_at", "superseded_by", ""})
 _PREFIX = "metric:"
 _CONDITION = re.compile(r"(?P<key>.+?)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[^<>=]+)", re.DOTALL)
 _FILTERS = ("model", "dataset", "batch", "seed", "host", "user", "status")
+_SINGLE = ("group", "metric", "seeds", "missing", "baseline", "sort", "order")
+_DEFAULTS = (("group", "job"), ("seeds", "mean"), ("missing", "complete"), ("page", "1"))
 
 
 def column_id(key: str) -> str:
@@ -73,8 +77,15 @@ class View:
     """Which rows, grouped and ordered how; equal URLs make equal views.
 
     Attributes:
-        sort: id of a column; empty for the project's default metric.
+        group: what a row is: a job, a cell (model × dataset), or a model over all datasets.
+        metric: id of the metric that ranks; empty for the sorted one, or the project's default metric.
+        seeds: how the jobs of one cell become one number.
+        missing: what becomes of a model without a value on some dataset, for `group=model`.
+        baseline: the model that skill and differences are measured against; empty for the project's.
+        sort: id of a column; empty for the metric that ranks.
         order: empty for best first (ascending where no direction is known).
+        then: ids of further columns that decide among equal rows, each with `-` before it to descend.
+        col: ids of the columns to show, in this order; empty for the project's own choice.
         model, dataset, batch, seed, host, user, status: values to keep; empty keeps all. `status` is for
             lists of jobs. A filter hides rows and does not change who won, but `batch`: the jobs of these
             batches are a board of their own.
@@ -85,8 +96,14 @@ class View:
     """
 
     group: Group = "job"
+    metric: str = ""
+    seeds: Seeds = "mean"
+    missing: Missing = "complete"
+    baseline: str = ""
     sort: str = ""
     order: Order = ""
+    then: tuple[str, ...] = ()
+    col: tuple[str, ...] = ()
     model: tuple[str, ...] = ()
     dataset: tuple[str, ...] = ()
     batch: tuple[str, ...] = ()
@@ -114,7 +131,13 @@ class View:
                 several.setdefault(name, []).append(value)
         filters = {name: tuple(dict.fromkeys(several.get(name, ()))) for name in _FILTERS}
         return cls(
-            group=cast(Group, _one_of("group", single.get("group", "job"), ("job", "cell"))),
+            group=cast(Group, _one_of("group", single.get("group", "job"), get_args(Group))),
+            metric=single.get("metric", ""),
+            seeds=cast(Seeds, _one_of("seeds", single.get("seeds", "mean"), get_args(Seeds))),
+            missing=cast(Missing, _one_of("missing", single.get("missing", "complete"), get_args(Missing))),
+            baseline=single.get("baseline", ""),
+            then=tuple(dict.fromkeys(several.get("then", ()))),
+            col=tuple(dict.fromkeys(several.get("col", ()))),
             sort=single.get("sort", ""),
             order=cast(Order, _one_of("order", single.get("order", ""), ("", "asc", "desc"))),
             q=single.get("q", "").strip(),
@@ -127,9 +150,9 @@ class View:
     def query(self, **changes: object) -> list[tuple[str, str]]:
         """Return the parameters of this view with `changes`, defaults left out; the cursor only if given."""
         view = replace(self, **{"after": "", **changes})  # type: ignore[arg-type]
-        pairs = [("group", view.group), ("sort", view.sort), ("order", view.order), ("page", str(view.page))]
-        pairs = [pair for pair in pairs if pair not in (("group", "job"), ("page", "1"))]
-        for name in _FILTERS:
+        pairs = [(name, getattr(view, name)) for name in _SINGLE] + [("page", str(view.page))]
+        pairs = [pair for pair in pairs if pair not in _DEFAULTS]
+        for name in ("then", "col", *_FILTERS):
             pairs += [(name, value) for value in getattr(view, name)]
         pairs += [("where", str(condition)) for condition in view.where]
         pairs += [("q", view.q), ("after", view.after)]

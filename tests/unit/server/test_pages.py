@@ -431,12 +431,12 @@ def test_any_metrics_are_shown_in_every_format(server, jobs):
 
 
 def test_one_project_that_cannot_be_ranked_leaves_the_others_their_page(full, monkeypatch, caplog):
-    from argus_server.pages import handlers
+    from argus_server.pages import projects
 
     def broken(*_arguments):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(handlers, "_leader", broken)
+    monkeypatch.setattr(projects, "leader_in_time", broken)
 
     assert 'href="/p/p/leaderboard"' in full.page("/")
     assert "'p' cannot be ranked" in caplog.text

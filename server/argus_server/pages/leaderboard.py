@@ -1,0 +1,133 @@
+"""The leaderboard: its page and its exports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any
+
+from litestar import Response, get
+from litestar.response import Stream
+
+from argus_server.exports.leaderboard import (
+    leaderboard_csv,
+    leaderboard_json,
+    leaderboard_markdown,
+)
+from argus_server.pages.asking import (
+    READ,
+    AnyRequest,
+    asked_view,
+    count_pages,
+    name_in,
+    queries_of,
+    server_url,
+)
+from argus_server.pages.board_rows import board_rows
+from argus_server.pages.conditional import entity_tag, not_modified
+from argus_server.pages.render import Page, render
+from argus_server.ranking.board import Board
+from argus_server.ranking.leader import Leader, leader
+from argus_server.ranking.rank import Ranking, rank
+from argus_server.ranking.view import View
+from argus_server.threads import in_thread
+from argus_server.urls import path_to
+
+__all__ = ["LEADERBOARD_ROUTES", "leader_in_time"]
+
+_LEADER_ROWS = 20_000
+"""On larger boards nobody waits for the sentence about who leads."""
+
+
+def leader_in_time(view: View, board: Board) -> Leader | None:
+    """Return who leads, if it can be said while a page is made."""
+    rows = sum(count for _, count in board.names("model"))
+    return leader(view, board) if rows <= _LEADER_ROWS else None
+
+
+@get(["/p/{project:str}/leaderboard", "/p/{project:str}"], guards=READ)
+@in_thread
+def leaderboard_page(request: AnyRequest) -> Response[Any]:
+    """Show the leaderboard."""
+    name, view, rows = name_in(request, "project"), asked_view(request), request.app.state.settings.page_rows
+    version = queries_of(request).version(name)
+    job_counts = queries_of(request).job_counts(name)
+    tag = entity_tag(request, version, job_counts)
+    if unchanged := not_modified(request, tag):
+        return unchanged
+    with queries_of(request).board(name, view) as board:
+        table = rank(view, board, page_rows=rows)
+        leads = leader_in_time(view, board)
+    context = {
+        "project": name,
+        "current": "leaderboard",
+        "table": table,
+        "rows": board_rows(table, view),
+        "asked": view,
+        "pages": count_pages(view, table.total, rows),
+        "first_row": (view.page - 1) * rows,
+        "leader": leads,
+        "job_counts": job_counts,
+        "server_url": server_url(request),
+        "exports": [
+            (label, _export_path(name, view, ending))
+            for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"))
+        ],
+    }
+    return render(request, Page("leaderboard.html", context, headers={"ETag": tag}))
+
+
+def _export_path(project: str, view: View, ending: str) -> str:
+    return path_to("p", project, f"leaderboard.{ending}", query=view.query(page=1))
+
+
+Export = Callable[[Ranking], Iterator[str] | Iterator[bytes]]
+
+
+def _export(request: AnyRequest, write: Export, media_type: str) -> Response[Any]:
+    """Return an export of the view, as it comes; the first piece is made before the answer begins."""
+    name, view = name_in(request, "project"), asked_view(request)
+    tag = entity_tag(request, queries_of(request).version(name))
+    if unchanged := not_modified(request, tag):
+        return unchanged
+    queries = queries_of(request)
+
+    def pieces() -> Iterator[str | bytes]:
+        with queries.board(name, view) as board:
+            yield from write(Ranking(view, board))
+
+    stream = pieces()
+    first = next(stream, b"")
+    return Stream(chain([first], stream), media_type=media_type, headers={"ETag": tag})
+
+
+@get("/p/{project:str}/leaderboard.csv", guards=READ)
+@in_thread
+def leaderboard_as_csv(request: AnyRequest) -> Response[Any]:
+    """Return every row of the view as CSV, raw values."""
+    return _export(request, leaderboard_csv, "text/csv")
+
+
+@get(
+    ["/p/{project:str}/leaderboard.json", "/api/projects/{project:str}/leaderboard"],
+    guards=READ,
+)
+@in_thread
+def leaderboard_as_json(request: AnyRequest) -> Response[Any]:
+    """Return every row of the view as JSON: raw values and what the page shows."""
+    return _export(request, leaderboard_json, "application/json")
+
+
+@get("/p/{project:str}/leaderboard.md", guards=READ)
+@in_thread
+def leaderboard_as_markdown(request: AnyRequest) -> Response[Any]:
+    """Return every row of the view as a Markdown table."""
+    return _export(request, leaderboard_markdown, "text/markdown")
+
+
+LEADERBOARD_ROUTES = [
+    leaderboard_page,
+    leaderboard_as_csv,
+    leaderboard_as_json,
+    leaderboard_as_markdown,
+]

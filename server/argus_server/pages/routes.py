@@ -1,0 +1,15 @@
+"""Every route that shows a page, its data or its exports."""
+
+from __future__ import annotations
+
+from argus_server.pages.jobs import JOB_ROUTES
+from argus_server.pages.leaderboard import LEADERBOARD_ROUTES
+from argus_server.pages.projects import PROJECT_ROUTES
+
+__all__ = ["PAGE_ROUTES"]
+
+PAGE_ROUTES = [
+    *PROJECT_ROUTES,
+    *LEADERBOARD_ROUTES,
+    *JOB_ROUTES,
+]
