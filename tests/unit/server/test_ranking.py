@@ -469,7 +469,20 @@ def test_without_rivals_nobody_leads():
 
 
 def test_a_view_survives_its_own_url():
-    view = View("cell", "a&b=c", "desc", model=("x/y", "z"), dataset=("é",), page=3)
+    view = View(
+        "cell",
+        "MSE",
+        "best",
+        "impute:worst",
+        "b&c",
+        "a&b=c",
+        "desc",
+        ("-x", "seed"),
+        ("R2",),
+        ("x/y", "z"),
+        ("é",),
+        page=3,
+    )
 
     assert View.parse(view.query()) == view
 
