@@ -1,13 +1,11 @@
-"""The jobs of a project, one of them, and the progress of a batch."""
+"""The jobs of a project."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from litestar import Response, get
 
-from argus_core.conventions import CONVENTIONS
 from argus_server.errors import BadView
 from argus_server.exports.text import iso_time
 from argus_server.pages.asking import (
@@ -19,14 +17,13 @@ from argus_server.pages.asking import (
     queries_of,
     server_url,
 )
-from argus_server.pages.charts import loss_chart
 from argus_server.pages.render import Page, render
-from argus_server.pages.visitors import shown_job, shown_jobs
+from argus_server.pages.visitors import shown_jobs
 from argus_server.ranking.view import View
 from argus_server.storage.queries import STATUSES, JobFilter, JobList
 from argus_server.threads import in_thread
 
-__all__ = ["JOB_ROUTES"]
+__all__ = ["JOBS_ROUTES"]
 
 
 def _job_list(request: AnyRequest, name: str, page_rows: int | None) -> tuple[View, JobList]:
@@ -56,22 +53,6 @@ def jobs_page(request: AnyRequest) -> Response[str]:
         "server_url": server_url(request),
     }
     return render(request, Page("jobs.html", context))
-
-
-@get("/api/projects/{project:str}/batches/{batch_id:str}", guards=READ)
-@in_thread
-def batch_json(request: AnyRequest) -> dict[str, Any]:
-    """Say where a batch stands, and how long it will still take."""
-    name, batch_id = name_in(request, "project"), name_in(request, "batch_id")
-    progress = queries_of(request).batch(name, batch_id)
-    return {
-        "project": name,
-        "batch_id": batch_id,
-        "job_counts": progress.counts,
-        "total": progress.total,
-        "queued": progress.queued,
-        "eta_s": progress.eta_s,
-    }
 
 
 @get("/api/projects/{project:str}/jobs", guards=READ)
@@ -109,27 +90,4 @@ def jobs_json(request: AnyRequest) -> dict[str, Any]:
     }
 
 
-@get("/p/{project:str}/jobs/{batch_id:str}/{job_id:str}", guards=READ)
-@in_thread
-def job_page(request: AnyRequest) -> Response[str]:
-    """Show one job."""
-    name = name_in(request, "project")
-    job = queries_of(request).job(name, name_in(request, "batch_id"), name_in(request, "job_id"))
-    job = shown_job(request.user, name, job)
-    context = {
-        "project": name,
-        "current": "jobs",
-        "job": job,
-        "chart": loss_chart(job.epochs),
-        "metrics": _in_order(job.metrics),
-        "conventions": CONVENTIONS,
-    }
-    return render(request, Page("job.html", context))
-
-
-def _in_order(metrics: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    places = {key: place for place, key in enumerate(CONVENTIONS)}
-    return sorted(metrics.items(), key=lambda item: (places.get(item[0], len(places)), item[0]))
-
-
-JOB_ROUTES = [jobs_page, jobs_json, batch_json, job_page]
+JOBS_ROUTES = [jobs_page, jobs_json]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from argus_server.pages.jobs import JOB_ROUTES
+from argus_server.pages.batches import BATCH_ROUTES
+from argus_server.pages.job import JOB_ROUTES
+from argus_server.pages.jobs import JOBS_ROUTES
 from argus_server.pages.leaderboard import LEADERBOARD_ROUTES
 from argus_server.pages.projects import PROJECT_ROUTES
 
@@ -11,5 +13,7 @@ __all__ = ["PAGE_ROUTES"]
 PAGE_ROUTES = [
     *PROJECT_ROUTES,
     *LEADERBOARD_ROUTES,
+    *JOBS_ROUTES,
     *JOB_ROUTES,
+    *BATCH_ROUTES,
 ]
