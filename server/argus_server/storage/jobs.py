@@ -1,0 +1,247 @@
+"""The jobs of a project as lists have them: which, in what status, and when each will end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, case, func, select
+
+from argus_server.progress import Range, job_eta_s
+from argus_server.storage import schema
+from argus_server.storage.folding import EVERY, LISTED, chunks
+
+__all__ = [
+    "STATUSES",
+    "JobFilter",
+    "JobList",
+    "JobSummary",
+    "all_statuses",
+    "count_jobs",
+    "job_etas",
+    "jobs_and_batches",
+    "list_jobs",
+    "status_at",
+    "summary_columns",
+    "summary_of",
+]
+
+STATUSES = ("running", "stalled", "untested", "done", "failed")
+"""What a job can be.
+
+`stalled`: it was silent for 15 minutes, and for five times as long as its epochs usually take; its next event
+makes it run again. `untested`: its batch has ended after its last event, and no result came.
+"""
+_SILENT_US = 15 * 60 * 1_000_000
+_SILENT_EPOCHS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs of a project to list. Empty filters keep all. `page` counts from 1."""
+
+    status: tuple[str, ...] = ()
+    model: tuple[str, ...] = ()
+    dataset: tuple[str, ...] = ()
+    batch: tuple[str, ...] = ()
+    seed: tuple[str, ...] = ()
+    page: int = 1
+    page_rows: int | None = 200
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """A job in a list. `epoch` counts from 0; `reason` is why it failed, in the sender's words `outcome`."""
+
+    batch_id: str
+    job_id: str
+    status: str
+    model: str | None
+    dataset: str | None
+    seed: str | None
+    epoch: int | None
+    epochs_total: int | None
+    train_epochs: int | None
+    elapsed_s: float | None
+    reason: str | None
+    outcome: str | None
+    fast_dev_run: bool
+    host: str | None
+    user: str | None
+    started_us: int | None
+    ended_us: int | None
+    first_event_us: int
+    last_event_us: int
+    eta_s: Range | None = None
+    """Between how many and how many seconds it will still take, if it runs and that can be told."""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody stopped the job: it is counted under `failed`, and nothing was wrong with it."""
+        return self.outcome == "interrupted"
+
+    @property
+    def epochs_done(self) -> int | None:
+        """How many epochs of the current attempt are behind it."""
+        return self.epoch + 1 if self.epoch is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class JobList:
+    """One page of jobs, latest event first, and how many there are in each status."""
+
+    jobs: Sequence[JobSummary]
+    total: int
+    counts: Mapping[str, int]
+    models: Sequence[str]
+    datasets: Sequence[str]
+
+
+def list_jobs(connection: Connection, project_id: int, wanted: JobFilter, now: int) -> JobList:
+    """Return one page of a project's jobs. See `Queries.jobs`."""
+    table, status = schema.job.c, status_at(now)
+    numbers: Any = select(status, func.count())
+    by_status = _filtered(numbers, project_id, wanted).group_by(status)
+    counts = {row[0]: row[1] for row in connection.execute(by_status)}
+    total = sum(counts.get(name, 0) for name in wanted.status) if wanted.status else sum(counts.values())
+    query = _filtered(select(table.job_no, *summary_columns(now)), project_id, wanted)
+    if wanted.status:
+        query = query.where(status.in_(wanted.status))
+    query = query.order_by(table.last_event_us.desc(), table.batch_id, table.job_id)
+    if wanted.page_rows is not None:
+        query = query.limit(wanted.page_rows).offset((wanted.page - 1) * wanted.page_rows)
+    rows = connection.execute(query).mappings().all()
+    etas = job_etas(connection, project_id, rows, now)
+    jobs = [summary_of(row, etas.get(row["job_no"])) for row in rows]
+    models, datasets = (
+        sorted(value or "" for value in connection.scalars(_named(project_id, name)))
+        for name in ("model", "dataset")
+    )
+    return JobList(jobs, total, all_statuses(counts), models, datasets)
+
+
+def job_etas(
+    connection: Connection, project_id: int, rows: Sequence[Mapping[Any, Any]], now: int
+) -> dict[int, Range]:
+    """Return how long the running ones among these jobs will still take, as far as it can be told."""
+    running = {row["job_no"]: row for row in rows if row["status"] == "running" and row["epochs_total"]}
+    table = schema.epoch.c
+    ends: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for some in chunks(sorted(running)):
+        query = select(table.job_no, table.epoch, table.timestamp_us).where(
+            table.project_id == project_id, table.job_no.in_(some)
+        )
+        for job_no, epoch, at in connection.execute(query.order_by(table.job_no, table.epoch)):
+            ends[job_no].append((epoch, at))
+    etas = {}
+    for job_no, row in running.items():
+        eta_s = job_eta_s(row["started_us"], ends[job_no], row["epochs_total"], now)
+        if eta_s is not None:
+            etas[job_no] = eta_s
+    return etas
+
+
+def count_jobs(connection: Connection, project_id: int, now: int) -> dict[str, int]:
+    """Count the jobs by status. Only those that run are looked at: what became of them depends on others."""
+    facet = schema.facet.c
+    counted = select(facet.status, facet.n).where(
+        facet.project_id == project_id, facet.field == EVERY, facet.status != LISTED
+    )
+    counts: dict[str, int] = {row.status: row.n for row in connection.execute(counted)}
+    status = status_at(now)
+    running = (
+        select(status, func.count())
+        .select_from(jobs_and_batches())
+        .where(schema.job.c.project_id == project_id, schema.job.c.status == "running")
+        .group_by(status)
+    )
+    counts.pop("running", None)
+    return all_statuses(counts | {row[0]: row[1] for row in connection.execute(running)})
+
+
+def jobs_and_batches() -> FromClause:
+    """Return what `status_at` is asked of: every job, with its batch."""
+    job, batch = schema.job.c, schema.batch.c
+    same = and_(batch.project_id == job.project_id, batch.batch_id == job.batch_id)
+    return schema.job.outerjoin(schema.batch, same)
+
+
+def status_at(now: int) -> ColumnElement[str]:
+    """Return a job's status as people see it: what the fold calls running may be over, or silent.
+
+    A batch that ends at the moment of the job's last event ends after it: so the clocks have it.
+    """
+    job, batch = schema.job.c, schema.batch.c
+    is_over = and_(
+        job.status == "running",
+        batch.status.in_(("done", "failed")),
+        batch.ended_us >= job.last_event_us,
+    )
+    silent_us = now - job.last_event_us
+    is_silent = and_(
+        job.status == "running",
+        silent_us > _SILENT_US,
+        silent_us > _SILENT_EPOCHS * func.coalesce(_usual_epoch_us(), 0),
+    )
+    return case((is_over, "untested"), (is_silent, "stalled"), else_=job.status).label("status")
+
+
+def _usual_epoch_us() -> Any:
+    """Return how long the epochs of a job's current attempt took on average; NULL before the second one."""
+    job, epoch = schema.job.c, schema.epoch.c
+    spans = func.count() - 1
+    return (
+        select((func.max(epoch.timestamp_us) - func.min(epoch.timestamp_us)) / func.nullif(spans, 0))
+        .where(
+            epoch.project_id == job.project_id,
+            epoch.job_no == job.job_no,
+            epoch.timestamp_us >= func.coalesce(job.started_us, 0),
+        )
+        .correlate(schema.job)
+        .scalar_subquery()
+    )
+
+
+def _filtered(query: Select[Any], project_id: int, wanted: JobFilter) -> Select[Any]:
+    table = schema.job.c
+    query = query.select_from(jobs_and_batches()).where(table.project_id == project_id)
+    for column, values in (
+        (table.model, wanted.model),
+        (table.dataset, wanted.dataset),
+        (table.batch_id, wanted.batch),
+        (table.seed, wanted.seed),
+    ):
+        if values:
+            query = query.where(func.coalesce(column, "").in_(values))
+    return query
+
+
+def _named(project_id: int, name: str) -> Select[Any]:
+    """Return the SELECT of the values that any job has, from their counts: no job is looked at."""
+    facet = schema.facet.c
+    return (
+        select(facet.value).where(facet.project_id == project_id, facet.field == name, facet.n > 0).distinct()
+    )
+
+
+_SUMMARY = tuple(name for name in JobSummary.__dataclass_fields__ if name != "eta_s")
+
+
+def summary_columns(now: int) -> list[Any]:
+    """Return what `summary_of` is made from, but the estimate."""
+    return [status_at(now) if name == "status" else schema.job.c[name] for name in _SUMMARY]
+
+
+def summary_of(row: Mapping[Any, Any], eta_s: Range | None) -> JobSummary:
+    """Return a job as lists have it."""
+    fields = {name: row[name] for name in _SUMMARY}
+    if row["status"] != "failed":
+        fields["reason"] = fields["outcome"] = None  # an earlier attempt's
+    return JobSummary(**fields, eta_s=eta_s)
+
+
+def all_statuses(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the counts with a zero for each status that nothing is in."""
+    return {status: counts.get(status, 0) for status in STATUSES}
