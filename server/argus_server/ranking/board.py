@@ -14,6 +14,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from argus_core.events import number_or_none
@@ -106,11 +107,21 @@ def _contains(job: DoneJob, text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How rows stand: by a metric or by one of the identity columns, one way or the other."""
+    """How rows stand: by a metric or by one of the identity columns, one way or the other.
+
+    Attributes:
+        then: what decides among rows that are equal so far; these have no `then` of their own.
+    """
 
     by: str
     is_metric: bool
     descends: bool
+    then: tuple[Order, ...] = ()
+
+    @property
+    def is_walked(self) -> bool:
+        """Whether an index has this order: then a cursor says where a page begins, else an offset does."""
+        return self.is_metric and not self.then
 
     def key(self, cursor: Cursor) -> tuple[Any, ...]:
         """Return what the rows of a table by metric are compared by.
@@ -203,6 +214,8 @@ class Board(Protocol):
 
         Finite values come first, then what is only shown, then jobs without the metric; this is so in
         both directions. What is superseded comes after all of them. Equal values stand by job number.
+
+        An order by a name, or by several columns, gives no cursor: its pages are counted.
         """
 
     def contests(
@@ -275,8 +288,8 @@ class MemoryBoard:
     ) -> tuple[list[Placed], Cursor | None]:
         """See `Board.walk`."""
         rows = [item for item in self.placed if wanted.takes(item.job)]
-        if not order.is_metric:
-            return _by_name(order, rows)[skip : skip + limit], None
+        if not order.is_walked:
+            return _by_columns(order, rows)[skip : skip + limit], None
         keyed = sorted(((order.key(cursor_at(order, item)), item) for item in rows), key=_first)
         if after is not None:
             passed = order.key(after)
@@ -379,11 +392,15 @@ def _first(pair: tuple[Any, Any]) -> Any:
 
 def segment_of(order: Order, item: Placed) -> int:
     """Return which of the six classes of rows one belongs to; see `Cursor`."""
-    late = 3 if item.superseded_by is not None else 0
+    return (3 if item.superseded_by is not None else 0) + _class_of(order, item.job)
+
+
+def _class_of(order: Order, job: DoneJob) -> int:
+    """Return 0 for a job with a number or a name, 1 for one with something else, 2 for one without."""
     if not order.is_metric:
-        return late if getattr(item.job, order.by) is not None else late + 2
-    raw = item.job.metrics.get(order.by)
-    return late + (2 if raw is None else 0 if finite(raw) is not None else 1)
+        return 0 if getattr(job, order.by) is not None else 2
+    raw = job.metrics.get(order.by)
+    return 2 if raw is None else 0 if finite(raw) is not None else 1
 
 
 def cursor_at(order: Order, item: Placed) -> Cursor:
@@ -395,16 +412,33 @@ def cursor_at(order: Order, item: Placed) -> Cursor:
     return Cursor(segment, finite(job.metrics.get(order.by)), number)
 
 
-def _by_name(order: Order, placed: Iterable[Placed]) -> list[Placed]:
-    """Return rows by an identity column; those without a name last, superseded ones after all."""
+def _by_columns(order: Order, placed: Iterable[Placed]) -> list[Placed]:
+    """Return rows by one column after the other, and by name where all of them are equal.
+
+    Rows without a value stand last among their like, superseded ones after all.
+    """
 
     def place(item: Placed) -> tuple[bytes, int]:
         job = item.job
         return place_of(job.model, job.dataset, job.seed), job_number(job.batch_id, job.job_id)
 
     rows = sorted(placed, key=place)
-    rows.sort(key=lambda item: identity_text(order.by, item.job), reverse=order.descends)
-    return sorted(rows, key=lambda item: segment_of(order, item))
+    for column in reversed((order, *order.then)):
+        rows.sort(key=partial(_compared, column), reverse=column.descends)
+        rows.sort(key=partial(_class_of_row, column))
+    return sorted(rows, key=lambda item: item.superseded_by is not None)
+
+
+def _class_of_row(order: Order, item: Placed) -> int:
+    return _class_of(order, item.job)
+
+
+def _compared(order: Order, item: Placed) -> Any:
+    """Return what rows of one class are compared by in one column."""
+    if not order.is_metric:
+        return identity_text(order.by, item.job)
+    number = finite(item.job.metrics.get(order.by))
+    return 0.0 if number is None else number
 
 
 def identity_text(name: str, job: DoneJob) -> str:
@@ -415,7 +449,7 @@ def identity_text(name: str, job: DoneJob) -> str:
 
 def in_natural_order(items: Sequence[Placed], order: Order) -> list[Placed]:
     """Return the rows of a page with equal values side by side as people would list them."""
-    if not order.is_metric:
+    if not order.is_walked:
         return list(items)
     result: list[Placed] = []
     start = 0

@@ -77,9 +77,11 @@ class Ranking:
         self._meanings: Meanings = {key.key: key.meaning for key in board.keys}
         default, note = default_metric(board.keys, board.primary)
         self.metric, sort, more = _resolve(view, board.keys, default)
-        self.view = _settled(view, sort, self._meanings)
-        self.order = Order(
-            sort if sort in IDENTITY else metric_of(sort), sort not in IDENTITY, self.view.order == "desc"
+        then, unknown = _further(view, sort, board.keys)
+        self.view = _settled(view, sort, then, self._meanings)
+        self.order = replace(
+            _order(sort, descends=self.view.order == "desc"),
+            then=tuple(_order(text.removeprefix("-"), descends=text.startswith("-")) for text in then),
         )
         self._directions = {
             key: known.direction == "higher"
@@ -94,6 +96,7 @@ class Ranking:
         told = (
             note if not view.sort else "",
             more,
+            unknown,
             _direction_note(self.metric, self._meanings),
             _dataset_note(self._names["dataset"]),
             _filter_note(self._wanted),
@@ -179,7 +182,7 @@ class Ranking:
                 self.order, self._wanted, after=after, skip=skip, limit=_CHUNK_ROWS
             )
             yield in_natural_order(items, self.order)
-            if not self.order.is_metric and len(items) == _CHUNK_ROWS:
+            if not self.order.is_walked and len(items) == _CHUNK_ROWS:
                 skip += _CHUNK_ROWS
             elif after is None:
                 return
@@ -323,7 +326,9 @@ def _resolve(view: View, keys: Sequence[MetricKey], default: str | None) -> tupl
     if view.sort in ids:
         return default if view.metric else ids[view.sort], view.sort, ""
     if view.sort in IDENTITY:
-        return default, view.sort, ""
+        further = (ids.get(text.removeprefix("-")) for text in view.then)
+        metric = None if view.metric else next((key for key in further if key is not None), None)
+        return metric or default, view.sort, ""
     if view.sort:
         return default, fallback, f"No job of this project has reported a metric {view.sort!r}."
     return default, fallback, ""
@@ -362,10 +367,26 @@ def _descends(view: View, sort: str, meanings: Meanings) -> bool:
     return view.order == "desc" or (view.order == "" and best_is_high)
 
 
-def _settled(view: View, sort: str, meanings: Meanings) -> View:
+def _settled(view: View, sort: str, then: tuple[str, ...], meanings: Meanings) -> View:
     """Return the view with its defaults spelt out, for the renderings."""
     descends = _descends(view, sort, meanings)
-    return replace(view, sort=sort, order="desc" if descends else "asc")
+    return replace(view, sort=sort, order="desc" if descends else "asc", then=then)
+
+
+def _order(column: str, *, descends: bool) -> Order:
+    is_metric = column not in IDENTITY
+    return Order(metric_of(column) if is_metric else column, is_metric, descends)
+
+
+def _further(view: View, sort: str, keys: Sequence[MetricKey]) -> tuple[tuple[str, ...], str]:
+    """Return the further columns that decide, each once, and what to tell of those that there are not."""
+    known = {*IDENTITY, *(column_id(key.key) for key in keys)}
+    asked: dict[str, str] = {}
+    for text in view.then:
+        asked.setdefault(text.removeprefix("-"), text)
+    then = tuple(text for name, text in asked.items() if name in known and name != sort)
+    unknown = [name for name in asked if name not in known]
+    return then, f"No job of this project has reported a metric {unknown[0]!r}." if unknown else ""
 
 
 # --- columns and cells ------------------------------------------------------------------------

@@ -23,12 +23,14 @@ _PREFIX = "metric:"
 _CONDITION = re.compile(r"(?P<key>.+?)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[^<>=]+)", re.DOTALL)
 _FILTERS = ("model", "dataset", "batch", "seed", "host", "user", "status")
 _SINGLE = ("group", "metric", "seeds", "missing", "baseline", "sort", "order")
+MOST_THEN = 5
+"""Each further column costs a join of all jobs."""
 _DEFAULTS = (("group", "job"), ("seeds", "mean"), ("missing", "complete"), ("page", "1"))
 
 
 def column_id(key: str) -> str:
-    """Return the name by which URLs and CSV headers know a metric: its own, unless that is taken."""
-    return _PREFIX + key if key in _RESERVED or key.startswith(_PREFIX) else key
+    """Return the name by which URLs and CSV headers know a metric: its own, unless that has a meaning."""
+    return _PREFIX + key if key in _RESERVED or key.startswith((_PREFIX, "-")) else key
 
 
 def metric_of(column: str) -> str:
@@ -129,6 +131,11 @@ class View:
             if value != "":
                 single[name] = value
                 several.setdefault(name, []).append(value)
+        then = tuple(dict.fromkeys(several.get("then", ())))
+        if len(then) > MOST_THEN:
+            raise BadView(
+                f"then={then[MOST_THEN]} is one column too many; {MOST_THEN} may decide among equal rows"
+            )
         filters = {name: tuple(dict.fromkeys(several.get(name, ()))) for name in _FILTERS}
         return cls(
             group=cast(Group, _one_of("group", single.get("group", "job"), get_args(Group))),
@@ -136,7 +143,7 @@ class View:
             seeds=cast(Seeds, _one_of("seeds", single.get("seeds", "mean"), get_args(Seeds))),
             missing=cast(Missing, _one_of("missing", single.get("missing", "complete"), get_args(Missing))),
             baseline=single.get("baseline", ""),
-            then=tuple(dict.fromkeys(several.get("then", ()))),
+            then=then,
             col=tuple(dict.fromkeys(several.get("col", ()))),
             sort=single.get("sort", ""),
             order=cast(Order, _one_of("order", single.get("order", ""), ("", "asc", "desc"))),

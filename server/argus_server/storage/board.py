@@ -14,9 +14,11 @@ import msgspec
 from sqlalchemy import (
     Connection,
     Float,
+    FromClause,
     Select,
     and_,
     bindparam,
+    case,
     cast,
     collate,
     exists,
@@ -124,6 +126,7 @@ class IndexedBoard:
         )
         self._facts = cache.of(self._id, project["last_seq"])
         self._facets: dict[str, list[tuple[str, int]]] = {}
+        self._counted: dict[tuple[Order, Wanted], array[int] | None] = {}
 
     def memo(self, name: str, make: Callable[[], T]) -> T:
         """See `Board.memo`."""
@@ -164,8 +167,8 @@ class IndexedBoard:
         self, order: Order, wanted: Wanted, *, after: Cursor | None, skip: int, limit: int
     ) -> tuple[list[Placed], Cursor | None]:
         """See `Board.walk`."""
-        if not order.is_metric:
-            return self._load(self._by_name(order, wanted, skip, limit)), None
+        if not order.is_walked:
+            return self._load(self._by_columns(order, wanted, skip, limit)), None
         few = self._few(wanted)
         if few is not None:
             light = self._sorted(order, few, after)[skip : skip + limit + 1]
@@ -174,17 +177,34 @@ class IndexedBoard:
         following = light[limit - 1].cursor() if len(light) > limit else None
         return self._load([item.number for item in light[:limit]]), following
 
-    def _by_name(self, order: Order, wanted: Wanted, skip: int, limit: int) -> Sequence[int]:
-        column = getattr(_job, order.by)
-        text = _job.seed_place if order.by == "seed" else _bytewise(self._connection, column)
-        query = self._listed(select(_job.job_no), wanted).order_by(
-            _job.standing,
-            column.is_(None),
-            text.desc() if order.descends else text,
-            _job.place,
-            _job.job_no,
-        )
-        return self._connection.scalars(query.limit(limit).offset(skip)).all()
+    def _by_columns(self, order: Order, wanted: Wanted, skip: int, limit: int) -> Sequence[int]:
+        """Return the jobs of a counted page. Who asks for a second one reads on: then all are sorted once."""
+        asked = order, wanted
+        if asked in self._counted:
+            if self._counted[asked] is None:
+                self._counted[asked] = array("q", self._connection.scalars(self._ordered(order, wanted)))
+            return (self._counted[asked] or ())[skip : skip + limit]
+        self._counted[asked] = None
+        return self._connection.scalars(self._ordered(order, wanted).limit(limit).offset(skip)).all()
+
+    def _ordered(self, order: Order, wanted: Wanted) -> Select[Any]:
+        """Return the SELECT of all job numbers by one column after the other."""
+        table: FromClause = schema.job
+        ordering: list[Any] = [_job.standing]
+        for column in (order, *order.then):
+            if column.is_metric:
+                own = schema.job_metric.alias()
+                same = and_(own.c.project_id == _job.project_id, own.c.job_no == _job.job_no)
+                table = table.outerjoin(own, and_(same, own.c.key_id == self._key_ids[column.by]))
+                what = own.c.value
+                ordering.append(case((own.c.key_id.is_(None), 2), (what.is_(None), 1), else_=0))
+            else:
+                name = getattr(_job, column.by)
+                what = _job.seed_place if column.by == "seed" else _bytewise(self._connection, name)
+                ordering.append(name.is_(None))
+            ordering.append(what.desc() if column.descends else what)
+        query = self._listed(select(_job.job_no), wanted, table)
+        return query.order_by(*ordering, _job.place, _job.job_no)
 
     def _few(self, wanted: Wanted) -> list[int] | None:
         """Return the numbers of the jobs that pass, if they are few; None if they are many."""
@@ -269,8 +289,8 @@ class IndexedBoard:
             *(column.desc() if order.descends else column for column in columns)
         )
 
-    def _listed(self, query: Select[Any], wanted: Wanted) -> Select[Any]:
-        return query.select_from(schema.job).where(
+    def _listed(self, query: Select[Any], wanted: Wanted, table: FromClause = schema.job) -> Select[Any]:
+        return query.select_from(table).where(
             _job.project_id == self._id, _job.standing != int(Standing.ABSENT), *self._conditions(wanted)
         )
 

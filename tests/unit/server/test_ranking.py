@@ -81,6 +81,60 @@ def test_the_first_click_sorts_best_first_and_missing_stays_last(sort, order, ex
     assert names(table(FOUR, View(sort=sort, order=order))) == expected
 
 
+TIED = [
+    done("a", "m1", "x", MSE=0.2, R2=0.1),
+    done("b", "m2", "x", MSE=0.1, R2=0.5),
+    done("c", "m3", "y", MSE=0.2, R2=0.9),
+    done("d", "m4", "y", R2=0.9),
+    done("e", None, "y", MSE=0.2, R2="n/a"),
+]
+
+
+@pytest.mark.parametrize(
+    ("sort", "then", "expected"),
+    [
+        ("MSE", ("R2",), "b a c e d"),
+        ("MSE", ("-R2",), "b c a e d"),
+        ("dataset", ("MSE", "-model"), "b a c e d"),
+        ("R2", ("-MSE",), "c d b a e"),
+        ("dataset", ("-R2", "model"), "b a c d e"),
+        ("MSE", ("model", "-R2"), "b a c e d"),
+    ],
+)
+def test_further_columns_decide_among_equal_rows_and_missing_stays_last_in_each(sort, then, expected):
+    ranked = table(TIED, View(sort=sort, then=then))
+
+    assert names(ranked) == expected.split()
+    assert ranked.view.then == then
+
+
+def test_the_first_metric_that_sorts_is_the_one_that_ranks():
+    assert table(TIED, View(sort="dataset", then=("-R2",))).ranked_by == "R2"
+    assert table(TIED, View(sort="dataset", then=("-R2",), metric="MSE")).ranked_by == "MSE"
+    assert table(TIED, View(sort="MSE", then=("-R2",))).ranked_by == "MSE"
+
+
+def test_a_further_column_that_there_is_not_is_named_and_left_out():
+    ranked = table(TIED, View(then=("absent", "R2", "-R2", "MSE")))
+
+    assert ranked.view.then == ("R2",)
+    assert "No job of this project has reported a metric 'absent'." in ranked.notes
+
+
+def test_a_metric_that_begins_with_a_minus_can_be_told_from_one_that_descends():
+    jobs = [done("a", x=1.0, **{"-x": 2.0}), done("b", seed="1", x=2.0, **{"-x": 1.0})]
+    ids = [column.id for column in table(jobs).metric_columns]
+
+    assert sorted(ids) == ["metric:-x", "x"]
+    assert names(table(jobs, View(sort="model", then=("-x",)))) == ["b", "a"]
+    assert names(table(jobs, View(sort="model", then=("-metric:-x",)))) == ["a", "b"]
+
+
+def test_more_further_columns_than_a_database_joins_in_time_are_refused():
+    with pytest.raises(BadView, match="then=f is one column too many"):
+        View.parse([("then", name) for name in "abcdef"])
+
+
 def test_a_rank_is_the_same_whichever_way_the_table_stands():
     ranked = table(FOUR, View(sort="MSE", order="desc"))
 
