@@ -3,6 +3,7 @@
 ::
 
     ServerError
+    ├── BadSettings        a project cannot be set so
     ├── BadToken           there can be no such token
     ├── BadView            a URL asks for a view that does not exist
     ├── TokenExpired       the token was good once
@@ -19,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 __all__ = [
+    "BadSettings",
     "BadToken",
     "BadView",
     "ServerError",
@@ -38,6 +40,10 @@ class ServerError(Exception):
 
 class BadView(ServerError):
     """A URL asks for a view that does not exist; the message names the parameter and its value."""
+
+
+class BadSettings(ServerError):
+    """A project cannot be set so; the message names the offending value."""
 
 
 class BadToken(ServerError):

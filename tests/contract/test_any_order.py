@@ -168,7 +168,7 @@ class Server:
             "leaderboard": {
                 "jobs": sorted(map(repr, board.jobs)),
                 "keys": list(map(repr, board.keys)),
-                "primary": board.primary,
+                "settings": repr(board.settings),
             },
             "jobs": [
                 asdict(ask.jobs(project, wanted))

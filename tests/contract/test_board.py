@@ -77,7 +77,7 @@ def fill(store, project, jobs):
 
 def in_memory(store, project, view):
     data = store.queries.leaderboard(project)
-    return MemoryBoard(project, data.keys, data.jobs, data.primary, view.batch)
+    return MemoryBoard(project, data.keys, data.jobs, data.settings, view.batch)
 
 
 numbered = itertools.count()

@@ -52,7 +52,7 @@ def cell_board(board: MemoryBoard, view: View) -> MemoryBoard:
     """
     chosen = Wanted(seed=view.seed, host=view.host, user=view.user, conditions=view.where)
     jobs = [item.job for item in board.placed if item.superseded_by is None and chosen.takes(item.job)]
-    cells = MemoryBoard(board.project, board.keys, [], board.primary)
+    cells = MemoryBoard(board.project, board.keys, [], board.settings)
     cells.placed = [_placed(entry) for entry in cell_entries(jobs)]
     cells.jobs = [item.job for item in cells.placed]
     return cells

@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 from argus_core.events import number_or_none
 from argus_server.errors import BadView
 from argus_server.ranking.order import job_number, natural_seed, place_of
+from argus_server.ranking.registry import NO_SETTINGS, Settings
 from argus_server.ranking.table import DoneJob, MetricKey
 from argus_server.ranking.values import finite
 from argus_server.ranking.view import Condition, View
@@ -34,6 +35,8 @@ __all__ = [
     "Placed",
     "Wanted",
     "better_than",
+    "count_better",
+    "room_around",
     "tied",
 ]
 
@@ -48,14 +51,19 @@ STYLE_DATASETS = 64
 """How many datasets, by name, have a say in the decimals of a column."""
 
 
-def tied(a: float, b: float) -> bool:
-    """Whether two values are one, up to rounding."""
-    return abs(a - b) <= TIE * max(abs(a), abs(b))
+def tied(a: float, b: float, resolution: float = 0.0) -> bool:
+    """Whether two values are one, up to rounding, or up to what the metric can tell apart."""
+    return abs(a - b) <= max(TIE * max(abs(a), abs(b)), resolution)
 
 
-def better_than(value: float, *, higher: bool) -> float:
+def room_around(value: float, resolution: float = 0.0) -> float:
+    """Return how far from a value others are still tied with it."""
+    return max(TIE * abs(value), resolution)
+
+
+def better_than(value: float, *, higher: bool, resolution: float = 0.0) -> float:
     """Return the bound beyond which a value is better than this one, and not tied with it."""
-    room = TIE * abs(value)
+    room = room_around(value, resolution)
     return value + room if higher else value - room
 
 
@@ -198,7 +206,7 @@ class Board(Protocol):
     """The jobs that compete with each other: those of a project, or of some of its batches."""
 
     project: str
-    primary: str | None
+    settings: Settings
     keys: Sequence[MetricKey]
 
     def names(self, field: str) -> Sequence[tuple[str, int]]:
@@ -253,7 +261,7 @@ class MemoryBoard:
     project: str
     keys: Sequence[MetricKey]
     jobs: Sequence[DoneJob]
-    primary: str | None = None
+    settings: Settings = NO_SETTINGS
     batches: tuple[str, ...] = ()
     placed: list[Placed] = field(init=False)
 
@@ -314,9 +322,10 @@ class MemoryBoard:
         self, key: str, pairs: Collection[tuple[str, float]], *, higher: bool, limit: int
     ) -> Mapping[tuple[str, float], int]:
         """See `Board.better`."""
-        counted = {}
+        counted, resolution = {}, self.settings.resolution(key)
         for dataset, value in pairs:
-            count = count_better(self.values(key).get(dataset, ()), value, higher=higher)
+            values = self.values(key).get(dataset, ())
+            count = count_better(values, value, higher=higher, resolution=resolution)
             counted[dataset, value] = min(count, limit)
         return counted
 
@@ -357,9 +366,9 @@ class MemoryBoard:
         ]
 
 
-def count_better(values: Sequence[float], value: float, *, higher: bool) -> int:
+def count_better(values: Sequence[float], value: float, *, higher: bool, resolution: float = 0.0) -> int:
     """Return how many of the ascending `values` are better than `value`, and not tied with it."""
-    bound = better_than(value, higher=higher)
+    bound = better_than(value, higher=higher, resolution=resolution)
     return len(values) - bisect_right(values, bound) if higher else bisect_left(values, bound)
 
 

@@ -55,11 +55,12 @@ def _leader(view: View, board: Board) -> Leader | None:
     contested = {name: rivals for name, rivals in by_dataset.items() if len(rivals) > 1}
     if not contested:
         return None
+    resolution = board.settings.resolution(metric)
     wins: Counter[str] = Counter()
     best = 0.0
     for rivals in contested.values():
         best = (max if higher else min)(mean for mean, _ in rivals)
-        wins.update(model for mean, model in rivals if tied(mean, best))
+        wins.update(model for mean, model in rivals if tied(mean, best, resolution))
     most = max(wins.values())
     models = tuple(sorted(model for model, count in wins.items() if count == most))
     value = ranking.shown(metric, best) if len(contested) == 1 else ""

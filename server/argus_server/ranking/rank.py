@@ -13,7 +13,6 @@ from argus_server.errors import BadView
 from argus_server.ranking.aggregate import Measure, cell_board
 from argus_server.ranking.board import (
     STYLE_DATASETS,
-    TIE,
     Board,
     Contest,
     Cursor,
@@ -23,6 +22,7 @@ from argus_server.ranking.board import (
     Wanted,
     count_better,
     in_natural_order,
+    room_around,
     tied,
 )
 from argus_server.ranking.format import Style, choose_style, choose_unit
@@ -75,7 +75,7 @@ class Ranking:
         self._asked = view
         self._all_values: Mapping[str, Sequence[float]] | None = None
         self._meanings: Meanings = {key.key: key.meaning for key in board.keys}
-        default, note = default_metric(board.keys, board.primary)
+        default, note = default_metric(board.keys, board.settings.primary)
         self.metric, sort, more = _resolve(view, board.keys, default)
         then, unknown = _further(view, sort, board.keys)
         self.view = _settled(view, sort, then, self._meanings)
@@ -109,12 +109,17 @@ class Ranking:
         contests = board.contests(self._directions, self._names["dataset"][:STYLE_DATASETS])
         pairs: dict[str, list[tuple[float, float]]] = {}
         for (key, _), contest in contests.items():
-            if contest.second is not None and not tied(contest.best, contest.second):
+            if contest.second is not None and not self._tied(key, contest):
                 pairs.setdefault(key, []).append((contest.best, contest.second))
         return {
             key: _style(known, sample.get(key, ()), self._spreads(key), pairs.get(key, ()))
             for key, known in self._meanings.items()
         }
+
+    def _tied(self, key: str, contest: Contest) -> bool:
+        """Whether the best and the second best of a contest are one."""
+        assert contest.second is not None
+        return tied(contest.best, contest.second, self._board.settings.resolution(key))
 
     def _spreads(self, key: str) -> list[float]:
         """Return the standard deviations of a column; single jobs have none."""
@@ -205,7 +210,7 @@ class Ranking:
         datasets = {item.job.dataset or "" for item in items}
         podiums: dict[str, dict[str, _Podium]] = {name: {} for name in datasets}
         for (key, dataset), contest in self._board.contests(self._directions, datasets).items():
-            if (podium := _podium(contest)) is not None:
+            if (podium := _podium(contest, self._board.settings.resolution(key))) is not None:
                 podiums[dataset][key] = podium
         ranks = self._counted_ranks(items) if ranks is None else ranks
         return [self._row(item, podiums[item.job.dataset or ""], ranks.get(id(item))) for item in items]
@@ -257,8 +262,9 @@ class Ranking:
     ) -> dict[int, int]:
         """Return the ranks of rows, by `id`, given every value that may be better, by dataset, ascending."""
         higher = bool(self.ranks_higher)
+        resolution = self._board.settings.resolution(self.metric) if self.metric is not None else 0.0
         return {
-            id(item): 1 + count_better(values[dataset], number, higher=higher)
+            id(item): 1 + count_better(values[dataset], number, higher=higher, resolution=resolution)
             for item, dataset, number in ranked
         }
 
@@ -410,6 +416,7 @@ def _columns(
     columns = [Column(name, name, name.capitalize(), "identity") for name in names]
     counts = Counter({key.key: key.count for key in keys})
     meanings = {key.key: key.meaning for key in keys}
+    labels = {key.key: key.label for key in keys}
 
     def place(key: str) -> tuple[bool, int, int, int, str]:
         known = meanings[key]
@@ -422,7 +429,7 @@ def _columns(
                 Column(
                     key,
                     column_id(key),
-                    key,
+                    labels[key],
                     "metric",
                     unit,
                     known.unit,
@@ -448,13 +455,13 @@ _Podium = tuple[float, float, float, float]
 """From where to where a value is the best one, and from where to where the second best."""
 
 
-def _podium(contest: Contest) -> _Podium | None:
+def _podium(contest: Contest, resolution: float) -> _Podium | None:
     """Return what is marked in a dataset: nothing if one is alone, no second behind a shared first."""
     if contest.second is None:
         return None
     best, second = contest.best, contest.second
-    room, shared = TIE * abs(best), tied(best, second)
-    further = math.nan if shared else TIE * abs(second)
+    room, shared = room_around(best, resolution), tied(best, second, resolution)
+    further = math.nan if shared else room_around(second, resolution)
     return best - room, best + room, second - further, second + further
 
 

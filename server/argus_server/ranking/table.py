@@ -10,6 +10,7 @@ import msgspec
 
 from argus_core.conventions import Convention, Direction, Role, convention
 from argus_server.ranking.order import natural_seed
+from argus_server.ranking.registry import UNSET, MetricSetting
 from argus_server.ranking.view import View
 
 __all__ = ["Cell", "Column", "DoneJob", "MetricKey", "RankedTable", "Row"]
@@ -41,17 +42,24 @@ class DoneJob:
 class MetricKey:
     """A metric name that some job of the project has reported, in `count` events.
 
-    `declared` is what a job said of it last; it wins over the built-in convention.
+    `declared` is what a job said of it last, and wins over the built-in convention; `setting` is what the
+    project says, and wins over both.
     """
 
     key: str
     count: int
     declared: Convention | None = None
+    setting: MetricSetting = UNSET
 
     @property
     def meaning(self) -> Convention:
         """Unit, direction and role."""
-        return self.declared if self.declared is not None else convention(self.key)
+        return self.setting.meaning(self.declared if self.declared is not None else convention(self.key))
+
+    @property
+    def label(self) -> str:
+        """The header's text, without unit."""
+        return self.setting.label or self.key
 
 
 @dataclass(frozen=True, slots=True)

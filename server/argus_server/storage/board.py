@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -29,6 +29,7 @@ from sqlalchemy import (
     tuple_,
 )
 
+from argus_core.conventions import Convention
 from argus_core.events import number_or_none
 from argus_server.ranking.board import (
     SAMPLE_JOBS,
@@ -43,14 +44,16 @@ from argus_server.ranking.board import (
     count_better,
 )
 from argus_server.ranking.order import Standing, text_number
+from argus_server.ranking.registry import Settings
 from argus_server.ranking.table import DoneJob, MetricKey
 from argus_server.ranking.values import flatten
 from argus_server.ranking.view import Condition
 from argus_server.storage import schema
-from argus_server.storage.folding import EVERY, FACETS, LISTED, chunks
+from argus_server.storage.folding import EVERY, FACETS, LISTED
 from argus_server.storage.meanings import read_meaning
+from argus_server.storage.statements import chunks
 
-__all__ = ["FactsCache", "IndexedBoard", "done_jobs"]
+__all__ = ["FactsCache", "IndexedBoard", "done_jobs", "metric_keys"]
 
 _FEW = 2000
 """Up to this many rows that pass the filters are sorted; more are met soon enough on a walk."""
@@ -72,6 +75,22 @@ class Facts:
     contests: Mapping[tuple[str, str], Contest] | None = None
     asked: Mapping[str, bool] | None = None
     memo: dict[str, Any] = field(default_factory=dict)
+
+
+def metric_keys(rows: Sequence[tuple[str, int, str | None]], settings: Settings) -> list[MetricKey]:
+    """Return the metrics of a project by name, from (name, count, declared); aliases add to theirs."""
+    counts: Counter[str] = Counter()
+    declared: dict[str, Convention | None] = {}
+    for key, count, text in rows:
+        name = settings.canonical(key)
+        counts[name] += count
+        if name == key:
+            declared[key] = read_meaning(text)
+    return [
+        MetricKey(key, counts[key], declared.get(key), settings.metric(key))
+        for key in sorted(counts)
+        if counts[key]
+    ]
 
 
 class FactsCache:
@@ -113,16 +132,15 @@ class IndexedBoard:
         self._connection = connection
         self._id: int = project["id"]
         self.project: str = project["name"]
-        self.primary: str | None = project["primary_metric"]
+        self.settings = Settings.decode(project["settings"])
         table = schema.metric_key.c
         rows = connection.execute(
             select(table.key_id, table.key, table.count, table.declared).where(table.project_id == self._id)
         ).all()
         self._key_ids: dict[str, int] = {key: key_id for key_id, key, _, _ in rows}
         self._keys_by_id = {key_id: key for key, key_id in self._key_ids.items()}
-        self.keys: Sequence[MetricKey] = sorted(
-            (MetricKey(key, count, read_meaning(declared)) for _, key, count, declared in rows),
-            key=lambda item: item.key,
+        self.keys: Sequence[MetricKey] = metric_keys(
+            [(key, count, declared) for _, key, count, declared in rows], self.settings
         )
         self._facts = cache.of(self._id, project["last_seq"])
         self._facets: dict[str, list[tuple[str, int]]] = {}
@@ -337,7 +355,7 @@ class IndexedBoard:
             )
             for row in self._connection.execute(query):
                 number, standing, replica = row[-3:]
-                jobs[number] = _done_job(row)
+                jobs[number] = _done_job(row, self.settings)
                 if standing == Standing.SUPERSEDED:
                     late[number] = replica
         winners = self._winners(set(late.values()))
@@ -432,7 +450,7 @@ class IndexedBoard:
                 continue
             top = self._better_values(key, dataset, worst, higher=higher, limit=limit)
             for value in values:
-                count = count_better(top, value, higher=higher)
+                count = count_better(top, value, higher=higher, resolution=self.settings.resolution(key))
                 counted[dataset, value] = min(count, limit)
         return counted
 
@@ -456,7 +474,7 @@ class IndexedBoard:
             "project": self._id,
             "key": self._key_ids[key],
             "dataset": text_number(dataset),
-            "bound": better_than(value, higher=higher),
+            "bound": better_than(value, higher=higher, resolution=self.settings.resolution(key)),
         }
 
     def values(self, key: str) -> Mapping[str, Sequence[float]]:
@@ -520,9 +538,11 @@ class IndexedBoard:
             (model or "", dataset or ""): value
             for model, dataset, value in self._connection.execute(query.group_by(_job.model, _job.dataset))
         }
-        odd = select(_job.model, _job.dataset, _job.metrics).select_from(table)
-        for model, dataset, text in self._connection.execute(odd.where(*here, _metric.value.is_(None))):
-            if number_or_none(flatten(msgspec.json.decode(text)).get(key)) is not None:
+        odd = select(_job.model, _job.dataset, _job.batch_id, _job.metrics).select_from(table)
+        odd = odd.where(*here, _metric.value.is_(None))
+        for model, dataset, batch_id, text in self._connection.execute(odd):
+            settled = self.settings.settle(flatten(msgspec.json.decode(text)), batch_id)
+            if number_or_none(settled.get(key)) is not None:
                 means[model or "", dataset or ""] = None  # a seed diverged, and so the mean did
         return [(model, dataset, value) for (model, dataset), value in sorted(means.items())]
 
@@ -557,18 +577,20 @@ _COLUMNS = (
 )
 
 
-def _done_job(row: Sequence[Any]) -> DoneJob:
+def _done_job(row: Sequence[Any], settings: Settings) -> DoneJob:
     batch_id, job_id, model, dataset, seed, metrics, ended_us, fast_dev_run, host, user, *_ = row
-    flat = flatten(_decode(metrics)) if metrics else {}
+    flat = settings.settle(flatten(_decode(metrics)), batch_id) if metrics else {}
     return DoneJob(batch_id, job_id, model, dataset, seed, flat, ended_us, fast_dev_run, host, user)
 
 
-def done_jobs(connection: Connection, project_id: int, batches: Sequence[str] = ()) -> list[DoneJob]:
+def done_jobs(
+    connection: Connection, project_id: int, settings: Settings, batches: Sequence[str] = ()
+) -> list[DoneJob]:
     """Return the done jobs of a project, or of some of its batches."""
     query = select(*_COLUMNS).where(_job.project_id == project_id, _job.status == "done")
     if batches:
         query = query.where(_job.batch_id.in_(batches))
-    return [_done_job(row) for row in connection.execute(query)]
+    return [_done_job(row, settings) for row in connection.execute(query)]
 
 
 def _beyond(query: Select[Any], order: Order, segment: int, after: Cursor | None) -> Select[Any]:

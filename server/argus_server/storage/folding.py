@@ -10,39 +10,26 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Executable, Table, tuple_, update
+from sqlalchemy import Connection, Executable, tuple_, update
 
 from argus_core.events import Event
 from argus_server.ranking.order import Standing, job_number, text_number
-from argus_server.ranking.values import finite, flatten
 from argus_server.storage import schema
 from argus_server.storage.dialect import upsert
-from argus_server.storage.meanings import declared_meanings, later_meaning
+from argus_server.storage.metric_rows import Counters, JobKey, count_keys, rank_jobs
 from argus_server.storage.projections import BatchState, JobState, microseconds, names_job
-from argus_server.storage.statements import execute_many, insert_into, rows_where, update_by
+from argus_server.storage.statements import chunks, execute_many, rows_where, write_rows
 
-__all__ = ["FACETS", "FOLD_VERSION", "Counters", "chunks", "fold_events"]
+__all__ = ["EVERY", "FACETS", "FOLD_VERSION", "LISTED", "fold_events"]
 
 FOLD_VERSION = 1
 """Raised with every change of what the projections hold: opening a database then makes them anew."""
 FACETS = ("model", "dataset", "seed", "host", "user")
 EVERY = "all"
 LISTED = "listed"
-_CHUNK = 500
-
-JobKey = tuple[str, str]
-
-
-class Counters(Protocol):
-    """The project whose events are folded: its number, and the numbers it deals out."""
-
-    id: int
-
-    def next(self, counter: str) -> int:
-        """Return the next number of a counter."""
 
 
 def fold_events(connection: Connection, project: Counters, events: Sequence[Event]) -> None:
@@ -56,11 +43,6 @@ def fold_events(connection: Connection, project: Counters, events: Sequence[Even
     _fold_batches(connection, project.id, by_batch)
     _fold_jobs(connection, project, by_job)
     _add_epochs(connection, project.id, by_job)
-
-
-def chunks(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    """Cut a list into pieces that fit a statement's parameters."""
-    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
 
 
 # --- batches ----------------------------------------------------------------------------------
@@ -81,7 +63,7 @@ def _fold_batches(connection: Connection, project_id: int, by_batch: Mapping[str
         for event in events:
             state.fold(event)
         rows.append({"project_id": project_id, "batch_id": batch_id, **state.row()})
-    _write(connection, table, ("project_id", "batch_id"), old, new)
+    write_rows(connection, table, ("project_id", "batch_id"), old, new)
 
 
 # --- jobs -------------------------------------------------------------------------------------
@@ -118,9 +100,9 @@ def _fold_jobs(connection: Connection, project: Counters, by_job: Mapping[JobKey
         }
         (changes.new if before is None else changes.old).append(row)
         _note_changes(changes, before, row)
-    _write(connection, schema.job, ("project_id", "job_no"), changes.old, changes.new)
-    keys = _count_keys(connection, project, by_job)
-    _rank_jobs(connection, project.id, changes.ranked, keys)
+    write_rows(connection, schema.job, ("project_id", "job_no"), changes.old, changes.new)
+    keys = count_keys(connection, project, by_job)
+    rank_jobs(connection, project, list(changes.ranked.values()), keys)
     _settle(connection, project.id, changes.replicas)
     _count_facets(connection, project.id, changes.facets)
 
@@ -166,37 +148,6 @@ def _counted(row: Mapping[Any, Any]) -> Iterator[tuple[str, str, str | None]]:
         yield EVERY, status, None
         for name in FACETS:
             yield name, status, row[name]
-
-
-def _rank_jobs(
-    connection: Connection, project_id: int, ranked: Mapping[int, Mapping[str, Any]], keys: Mapping[str, int]
-) -> None:
-    """Replace the rows of `job_metric` of these jobs."""
-    table = schema.job_metric
-    for job_nos in chunks(sorted(ranked)):
-        connection.execute(
-            table.delete().where(table.c.project_id == project_id, table.c.job_no.in_(job_nos))
-        )
-    metrics = {
-        job_no: flatten(msgspec.json.decode(row["metrics"] or "{}"))
-        for job_no, row in ranked.items()
-        if row["standing"] != Standing.ABSENT
-    }
-    missing = {key for values in metrics.values() for key in values} - keys.keys()
-    known = {**keys, **_key_ids(connection, project_id, missing)}
-    rows = [
-        {
-            "project_id": project_id,
-            "key_id": known[key],
-            "job_no": job_no,
-            "standing": int(ranked[job_no]["standing"]),
-            "dataset_no": ranked[job_no]["dataset_no"],
-            "value": finite(value),
-        }
-        for job_no, values in metrics.items()
-        for key, value in values.items()
-    ]
-    execute_many(connection, insert_into(table), rows)
 
 
 def _settle(connection: Connection, project_id: int, replicas: Iterable[int]) -> None:
@@ -255,69 +206,6 @@ def _upsert_facet(dialect: str) -> Executable:
     )
 
 
-# --- metric names -----------------------------------------------------------------------------
-
-
-def _key_ids(connection: Connection, project_id: int, keys: Iterable[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    query = rows_where(schema.metric_key, "key", "key", "key_id")
-    for some in chunks(sorted(keys)):
-        rows = connection.execute(query, {"project_id": project_id, "values": some})
-        found.update((key, key_id) for key, key_id in rows)
-    return found
-
-
-def _count_keys(
-    connection: Connection, project: Counters, by_job: Mapping[JobKey, Sequence[Event]]
-) -> dict[str, int]:
-    """Count the metric names of these events in `metric_key`; return the ids of those names."""
-    seen: dict[str, dict[str, Any]] = {}
-    for events in by_job.values():
-        for event in events:
-            if event.event_type == "job_done":
-                declared = declared_meanings(event)
-                for key, value in flatten(event.data.get("metrics") or {}).items():
-                    _count(seen, key, finite(value), microseconds(event.timestamp), declared.get(key))
-    table = schema.metric_key
-    ids: dict[str, int] = {}
-    old, new = [], []
-    for keys in chunks(sorted(seen)):
-        rows = connection.execute(rows_where(table, "key"), {"project_id": project.id, "values": keys})
-        for row in rows.mappings():
-            ids[row["key"]] = row["key_id"]
-            old.append({**row, **_merge(dict(row), seen[row["key"]])})
-    for key in sorted(seen.keys() - ids.keys()):
-        ids[key] = project.next("last_key_id")
-        new.append({"project_id": project.id, "key_id": ids[key], "key": key, **seen[key]})
-    _write(connection, table, ("project_id", "key_id"), old, new)
-    return ids
-
-
-def _count(
-    seen: dict[str, dict[str, Any]], key: str, number: float | None, moment_us: int, declared: str | None
-) -> None:
-    one = {
-        "count": 1,
-        "min": number,
-        "max": number,
-        "first_seen_us": moment_us,
-        "last_seen_us": moment_us,
-        "declared": declared,
-    }
-    seen[key] = _merge(seen[key], one) if key in seen else one
-
-
-def _merge(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "count": a["count"] + b["count"],
-        "min": min((x["min"] for x in (a, b) if x["min"] is not None), default=None),
-        "max": max((x["max"] for x in (a, b) if x["max"] is not None), default=None),
-        "first_seen_us": min(a["first_seen_us"], b["first_seen_us"]),
-        "last_seen_us": max(a["last_seen_us"], b["last_seen_us"]),
-        "declared": later_meaning(a["declared"], b["declared"]),
-    }
-
-
 # --- epochs -----------------------------------------------------------------------------------
 
 
@@ -368,18 +256,3 @@ def _upsert_epoch(dialect: str) -> Executable:
         where=tuple_(excluded.timestamp_us, excluded.event_id)
         > tuple_(table.c.timestamp_us, table.c.event_id),
     )
-
-
-def _write(
-    connection: Connection,
-    table: Table,
-    keys: tuple[str, ...],
-    old: Sequence[Mapping[str, Any]],
-    new: Sequence[Mapping[str, Any]],
-) -> None:
-    """Update the old rows and insert the new ones; every row names every column."""
-    execute_many(connection, insert_into(table), new)
-    rows = [
-        {f"{'key' if name in keys else 'set'}_{name}": value for name, value in row.items()} for row in old
-    ]
-    execute_many(connection, update_by(table, keys), rows)

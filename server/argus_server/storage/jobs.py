@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, case
 
 from argus_server.progress import Range, job_eta_s
 from argus_server.storage import schema
-from argus_server.storage.folding import EVERY, LISTED, chunks
+from argus_server.storage.folding import EVERY, LISTED
+from argus_server.storage.statements import chunks
 
 __all__ = [
     "STATUSES",

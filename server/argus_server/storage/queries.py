@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, Select, func, select
 from argus_server.errors import UnknownJob, UnknownProject
 from argus_server.progress import BatchProgress
 from argus_server.ranking.board import Board, MemoryBoard
+from argus_server.ranking.registry import Settings
 from argus_server.ranking.table import DoneJob, MetricKey
 from argus_server.ranking.values import flatten
 from argus_server.ranking.view import View
@@ -66,7 +67,7 @@ class LeaderboardData:
     """What `rank` needs of a project."""
 
     project: str
-    primary: str | None
+    settings: Settings
     jobs: Sequence[DoneJob]
     keys: Sequence[MetricKey]
 
@@ -138,7 +139,8 @@ class Queries:
         with transaction(self._engine) as connection:
             found = _project(connection, project)
             board = IndexedBoard(connection, found, self._facts)
-            return LeaderboardData(project, board.primary, done_jobs(connection, found["id"]), board.keys)
+            jobs = done_jobs(connection, found["id"], board.settings)
+            return LeaderboardData(project, board.settings, jobs, board.keys)
 
     @contextmanager
     def board(self, project: str, view: View) -> Iterator[Board]:
@@ -153,8 +155,8 @@ class Queries:
             found = _project(connection, project)
             board = IndexedBoard(connection, found, self._facts)
             if view.group == "cell" or (view.batch and _few(connection, found["id"], view.batch)):
-                jobs = done_jobs(connection, found["id"], view.batch)
-                yield MemoryBoard(project, board.keys, jobs, board.primary, view.batch)
+                jobs = done_jobs(connection, found["id"], board.settings, view.batch)
+                yield MemoryBoard(project, board.keys, jobs, board.settings, view.batch)
             else:
                 yield board
 
@@ -166,7 +168,7 @@ class Queries:
         """
         with transaction(self._engine) as connection:
             row = _project(connection, project)
-        return row["last_seq"], row["primary_metric"]
+        return row["last_seq"], row["settings"]
 
     def job_counts(self, project: str) -> dict[str, int]:
         """Return how many jobs of the project there are in each status.

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, delete, func, select, update
 
 from argus_core.events import Event
 from argus_server.errors import UnknownProject
+from argus_server.ranking.registry import Settings
 from argus_server.storage import schema
 from argus_server.storage.folding import FOLD_VERSION, fold_events
 
@@ -49,13 +50,15 @@ def rebuild(engine: Engine, name: str, progress: Progress = lambda *_: None) -> 
     """
     with engine.begin() as connection:
         table = schema.project
-        project_id = connection.scalar(select(table.c.id).where(table.c.name == name).with_for_update())
-        if project_id is None:
+        query = select(table.c.id, table.c.settings).where(table.c.name == name).with_for_update()
+        found = connection.execute(query).first()
+        if found is None:
             raise UnknownProject(name)
+        project_id = found.id
         for projection in _PROJECTIONS:
             connection.execute(delete(projection).where(projection.c.project_id == project_id))
         total = _count_events(connection, project_id)
-        counters = _Counters(project_id)
+        counters = _Counters(project_id, Settings.decode(found.settings))
         done = 0
         for events in _log(connection, project_id):
             fold_events(connection, counters, events)
@@ -76,8 +79,9 @@ def rebuild(engine: Engine, name: str, progress: Progress = lambda *_: None) -> 
 class _Counters:
     """The numbers of a project, from the first."""
 
-    def __init__(self, project_id: int) -> None:
+    def __init__(self, project_id: int, settings: Settings) -> None:
         self.id = project_id
+        self.settings = settings
         self.last_key_id = 0
 
     def next(self, counter: str) -> int:

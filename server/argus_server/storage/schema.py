@@ -57,7 +57,7 @@ project = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("name", String(256), nullable=False, unique=True),
-    Column("primary_metric", Text),
+    Column("settings", Text),
     Column("is_public", Boolean, nullable=False, server_default=false()),
     Column("created_us", BigInteger, nullable=False),
     Column("last_seq", BigInteger, nullable=False, server_default="0"),
@@ -66,7 +66,8 @@ project = Table(
 )
 """One row per project, and the counters from which its rows take their numbers.
 
-Anybody may read a project that `is_public`, without a token.
+Anybody may read a project that `is_public`, without a token. `settings` is a `ranking.registry.Settings` as
+JSON, NULL where nothing is set.
 """
 
 

@@ -6,13 +6,20 @@ that is more than the database takes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Select, Table, bindparam, select, update
 
-__all__ = ["execute_many", "insert_into", "rows_where", "update_by"]
+__all__ = ["chunks", "execute_many", "insert_into", "rows_where", "update_by", "write_rows"]
+
+_CHUNK = 500
+
+
+def chunks(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    """Cut a list into pieces that fit a statement's parameters."""
+    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
 
 
 @cache
@@ -73,3 +80,18 @@ def _compile(
     compiled: Any = statement.compile(dialect=connection.dialect, column_keys=columns)  # type: ignore[attr-defined]
     positions = tuple(compiled.positiontup) if compiled.positional else None
     return str(compiled), positions
+
+
+def write_rows(
+    connection: Connection,
+    table: Table,
+    keys: tuple[str, ...],
+    old: Sequence[Mapping[str, Any]],
+    new: Sequence[Mapping[str, Any]],
+) -> None:
+    """Update the old rows and insert the new ones; every row names every column."""
+    execute_many(connection, insert_into(table), new)
+    rows = [
+        {f"{'key' if name in keys else 'set'}_{name}": value for name, value in row.items()} for row in old
+    ]
+    execute_many(connection, update_by(table, keys), rows)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from argus_core.events import Event, encode_event
@@ -18,13 +18,15 @@ from argus_server.errors import StoreError
 from argus_server.storage import log, schema
 from argus_server.storage.clock import now_us
 from argus_server.storage.credentials import Credentials
-from argus_server.storage.dialect import describe, make_engines, upsert
-from argus_server.storage.folding import FOLD_VERSION, chunks, fold_events
+from argus_server.storage.dialect import describe, make_engines
+from argus_server.storage.folding import fold_events
+from argus_server.storage.locked import LockedProject
 from argus_server.storage.migrate import migrate
+from argus_server.storage.project_settings import ProjectSettings
 from argus_server.storage.projections import microseconds
 from argus_server.storage.queries import Queries
 from argus_server.storage.rebuild import Progress, outdated, rebuild
-from argus_server.storage.statements import execute_many, insert_into, rows_where
+from argus_server.storage.statements import chunks, execute_many, insert_into, rows_where
 
 __all__ = ["SqlStore", "Store", "Stored", "open_store"]
 
@@ -60,6 +62,10 @@ class Store(Protocol):
     def credentials(self) -> Credentials:
         """Tokens, sign-in codes and sessions."""
 
+    @property
+    def settings(self) -> ProjectSettings:
+        """What each project says of its metrics and names."""
+
     def add_events(self, events: Sequence[Event]) -> list[Stored]:
         """Store the events that are new, all or none, and say for each what became of it.
 
@@ -84,6 +90,7 @@ class SqlStore:
         self.place = describe(database)
         self.queries = Queries(self._reader)
         self.credentials = Credentials(engines.key_reader, engines.key_writer)
+        self.settings = ProjectSettings(self._reader, self._writer)
 
     def migrate(self) -> None:
         """Bring the tables and the projections to this version of Argus; does nothing if they are."""
@@ -176,41 +183,8 @@ def open_store(database: str) -> SqlStore:
 # --- one project, one transaction -------------------------------------------------------------
 
 
-class _Project:
-    """The project's row while its events are added: it deals out the numbers."""
-
-    def __init__(self, connection: Connection, name: str) -> None:
-        self._connection = connection
-        row = self._lock(name) or self._create(name)
-        self.id: int = row["id"]
-        self._counters = {name: row[name] for name in ("last_seq", "last_key_id")}
-
-    def _lock(self, name: str) -> Mapping[Any, Any] | None:
-        query = select(schema.project).where(schema.project.c.name == name).with_for_update()
-        return self._connection.execute(query).mappings().first()
-
-    def _create(self, name: str) -> Mapping[Any, Any]:
-        insert = upsert(self._connection.dialect.name, schema.project).values(
-            name=name, created_us=now_us(), projected_by=FOLD_VERSION
-        )
-        self._connection.execute(insert.on_conflict_do_nothing())
-        row = self._lock(name)
-        if row is None:  # cannot be: we have just made it
-            raise StoreError(f"the project {name!r} vanished")
-        return row
-
-    def next(self, counter: str) -> int:
-        self._counters[counter] += 1
-        return int(self._counters[counter])
-
-    def save(self) -> None:
-        self._connection.execute(
-            update(schema.project).where(schema.project.c.id == self.id).values(**self._counters)
-        )
-
-
 def _add_to_project(connection: Connection, name: str, events: Sequence[Event]) -> list[Stored]:
-    project = _Project(connection, name)
+    project = LockedProject(connection, name)
     known = _known_events(connection, project.id, events)
     new: list[Event] = []
     results: list[Stored] = []

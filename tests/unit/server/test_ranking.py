@@ -15,6 +15,7 @@ from argus_server.ranking.board import MemoryBoard
 from argus_server.ranking.format import choose_style, choose_unit
 from argus_server.ranking.leader import leader
 from argus_server.ranking.rank import rank
+from argus_server.ranking.registry import Settings
 from argus_server.ranking.table import DoneJob, MetricKey
 from argus_server.ranking.view import View
 
@@ -29,7 +30,7 @@ def board_of(jobs, view=None, *, keys=None, primary=None):
         for key in job.metrics:
             counts[key] = counts.get(key, 0) + 1
     keys = [MetricKey(key, n) for key, n in sorted(counts.items())] if keys is None else keys
-    return MemoryBoard("p", keys, jobs, primary, view.batch if view else ())
+    return MemoryBoard("p", keys, jobs, Settings(primary=primary), view.batch if view else ())
 
 
 def table(jobs, view=None, *, keys=None, primary=None, **more):
