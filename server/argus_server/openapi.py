@@ -155,6 +155,7 @@ def _schemas() -> dict[str, Schema]:
                 "eta_s": _ANY,
             }
         ),
+        "Why": _why_answer(),
         "Token": _object({"scope": {"enum": ["report", "read", "admin", "visitor"]}, "project": _MAYBE_TEXT}),
         "StopRequested": _object({"batch_id": _TEXT, "requested": _FLAG, "stop_requested": _FLAG}),
         "Status": _object({"status": _TEXT}, {"reason": _TEXT}),
@@ -193,6 +194,23 @@ def _leaderboard() -> Schema:
             "columns": _list(_object(column)),
             "rows": _list(_object(row)),
             "total": _COUNT,
+        }
+    )
+
+
+def _why_answer() -> Schema:
+    verdict = {"enum": ["ok", "warning", "bad"]}
+    line = {"name": _TEXT, "verdict": verdict, "fact": _TEXT, "fix": _TEXT, "link": _TEXT}
+    return _object(
+        {
+            "project": _TEXT,
+            "batch_id": _TEXT,
+            "job_id": _TEXT,
+            "listed": _FLAG,
+            "ranked": _FLAG,
+            "rank": _MAYBE_COUNT,
+            "summary": _TEXT,
+            "lines": _list(_object(line)),
         }
     )
 
@@ -332,6 +350,12 @@ def _reading() -> Schema:
                 parameters=_path("project", "batch_id"),
             )
         },
+        "/api/projects/{project}/jobs/{batch_id}/{job_id}/why": _why(
+            "Say why a job is on the leaderboard, or is not.", _path("project", "batch_id", "job_id")
+        ),
+        "/api/projects/{project}/why/{job_id}": _why(
+            "The same of the latest job with an id.", _path("project", "job_id")
+        ),
         "/p/{project}/live": {
             "get": _operation(
                 "Tell of every change of the project, as server-sent events.",
@@ -352,6 +376,14 @@ def _reading() -> Schema:
             )
         },
     }
+
+
+def _why(summary: str, parameters: list[Schema]) -> Schema:
+    unknown = _answer(
+        "No event has named this job, or this project.", {"anyOf": [_ref("Why"), _ref("Problem")]}
+    )
+    answers = {"200": _answer("Every check, in order.", _ref("Why")), **_BAD_VIEW, "404": unknown}
+    return {"get": _operation(summary, {**answers, "503": _BUSY}, parameters=[*parameters, *_VIEW])}
 
 
 def _operations() -> Schema:

@@ -12,6 +12,7 @@ from argus_server.pages.asking import READ, AnyRequest, name_in, queries_of
 from argus_server.pages.charts import loss_chart
 from argus_server.pages.render import Page, render
 from argus_server.pages.visitors import shown_job
+from argus_server.pages.why import why_panel
 from argus_server.threads import in_thread
 
 __all__ = ["JOB_ROUTES"]
@@ -31,6 +32,7 @@ def job_page(request: AnyRequest) -> Response[str]:
         "chart": loss_chart(job.epochs),
         "metrics": _in_order(job.metrics),
         "conventions": CONVENTIONS,
+        **why_panel(request, job),
     }
     return render(request, Page("job.html", context))
 

@@ -50,6 +50,7 @@ __all__ = [
 
 _BATCH_JOBS = 5000
 """Batches with more jobs are ranked as a part of their project: the places are those of all jobs."""
+_RECENT_JOBS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +236,32 @@ class Queries:
                 for number, at, data in visible_epochs([tuple(item) for item in epochs], starts)
             ],
         )
+
+    def latest_job(self, project: str, job_id: str) -> str | None:
+        """Return the batch of the latest job with this id; None if no event has named one.
+
+        Raises:
+            UnknownProject: no event has named the project.
+        """
+        table = schema.job.c
+        with transaction(self._engine) as connection:
+            query = select(table.batch_id).where(
+                table.project_id == _project(connection, project)["id"], table.job_id == job_id
+            )
+            latest = query.order_by(table.last_event_us.desc(), table.batch_id).limit(1)
+            found: str | None = connection.scalar(latest)
+        return found
+
+    def job_ids(self, project: str) -> list[str]:
+        """Return the ids of the latest thousand jobs.
+
+        Raises:
+            UnknownProject: no event has named the project.
+        """
+        table = schema.job.c
+        with transaction(self._engine) as connection:
+            query = select(table.job_id).where(table.project_id == _project(connection, project)["id"])
+            return list(connection.scalars(query.order_by(table.last_event_us.desc()).limit(_RECENT_JOBS)))
 
 
 def _few(connection: Connection, project_id: int, batches: Sequence[str]) -> bool:

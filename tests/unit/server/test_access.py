@@ -52,6 +52,10 @@ PRIVATE = {
     "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}": (
         "401 401 401 401 403 200 200 403 403 403 200 200 403"
     ),
+    "GET /api/projects/{project:str}/jobs/{batch_id:str}/{job_id:str}/why": (
+        "401 401 401 401 403 200 200 403 403 403 200 200 403"
+    ),
+    "GET /api/projects/{project:str}/why/{job_id:str}": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     # A live page that is let in listens for minutes; here no seat is left for those who are.
     "GET /p/{project:str}/live": "401 401 401 401 403 503 503 403 403 403 503 503 403",
     "GET /metrics": "401 401 401 401 403 403 200 403 403 403 403 200 403",
@@ -83,6 +87,8 @@ OPENED = [
     "GET /api/projects/{project:str}/jobs",
     "GET /api/projects/{project:str}/batches/{batch_id:str}",
     "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}",
+    "GET /api/projects/{project:str}/jobs/{batch_id:str}/{job_id:str}/why",
+    "GET /api/projects/{project:str}/why/{job_id:str}",
     "GET /p/{project:str}/live",
 ]
 PUBLIC = {

@@ -76,6 +76,8 @@ ANSWERED = [
     ("GET", "/p/{project}/leaderboard.md", {}, 200),
     ("GET", "/api/projects/{project}/jobs", {"params": {"status": ["done", "running"]}}, 200),
     ("GET", "/api/projects/{project}/jobs", {"params": {"page": 0}}, 400),
+    ("GET", "/api/projects/{project}/jobs/{batch_id}/{job_id}/why", {}, 200),
+    ("GET", "/api/projects/{project}/why/{job_id}", {}, 200),
     ("GET", "/healthz", {}, 200),
     ("GET", "/readyz", {}, 200),
     ("GET", "/metrics", {}, 200),

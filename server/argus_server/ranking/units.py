@@ -1,0 +1,66 @@
+"""When a number is likely to be in another unit than its name says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+from argus_core.conventions import Convention
+
+__all__ = ["Jump", "likely_unit", "nearest_factor"]
+
+Jump = tuple[float, str]
+"""What the values are multiplied by, and in words what they then are."""
+
+FACTORS: dict[str, tuple[Jump, ...]] = {
+    "s": ((1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")),
+    "MB": ((1024.0, "KB"), (1e3, "KB"), (1024.0**2, "bytes"), (1e6, "bytes"), (1 / 1024, "GB"), (1e-3, "GB")),
+    "": ((100.0, "percent"),),
+    "%": ((0.01, "a fraction"),),
+}
+"""By unit: in what else people send it, and by how much it is then larger."""
+
+_LEAST_OTHERS = 3
+_ROOM = 0.3
+"""In powers of ten: how far from the factor a ratio may be."""
+_SLOWEST_S = 10.0
+"""Nobody waits so many seconds for one prediction at the median."""
+_QUICK = ("Latency_P50", "Latency_P95", "Latency_P99", "Inference_Time_Per_Sample")
+_FRACTIONS = {
+    *("accuracy", "balanced_accuracy", "precision", "recall", "auroc", "mIoU", "R2", "PCC"),
+    *("f1", "f1_macro", "f1_micro", "f1_weighted"),
+}
+
+
+def nearest_factor(unit: str, ratio: float) -> Jump | None:
+    """Return the factor by which values of this unit go wrong that a ratio is close to."""
+    if not (ratio > 0 and math.isfinite(ratio)):
+        return None
+    close = [jump for jump in FACTORS.get(unit, ()) if abs(math.log10(ratio / jump[0])) <= _ROOM]
+    return min(close, key=lambda jump: abs(math.log10(ratio / jump[0])), default=None)
+
+
+def is_fraction(key: str) -> bool:
+    """Whether a metric of this name lies between 0 and 1, as its definition has it."""
+    return key.partition("@")[0] in _FRACTIONS
+
+
+def likely_unit(key: str, meaning: Convention, value: float, others: Sequence[float]) -> str:
+    """Return in what a value seems to be sent, in words; empty if nothing speaks against its unit.
+
+    Args:
+        key: the metric.
+        meaning: its unit.
+        value: the finite value.
+        others: values of the same metric from elsewhere.
+    """
+    if meaning.unit == "s" and key in _QUICK and value >= _SLOWEST_S:
+        return "milliseconds"
+    if is_fraction(key) and 1 < value <= 100:
+        return "percent"
+    sizes = [abs(other) for other in others if other and math.isfinite(other)]
+    if len(sizes) < _LEAST_OTHERS or not value or meaning.unit not in ("s", "MB"):
+        return ""
+    jump = nearest_factor(meaning.unit, abs(value) / median(sizes))
+    return jump[1] if jump is not None else ""

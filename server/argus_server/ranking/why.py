@@ -1,0 +1,423 @@
+"""Why a job is on the leaderboard, or is not: a checklist in the order in which things go wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from argus_core.conventions import Convention
+from argus_core.events import number_or_none
+from argus_server.ranking.board import Board, Order, Placed, Wanted
+from argus_server.ranking.rank import Ranking
+from argus_server.ranking.similar import nearest_name
+from argus_server.ranking.table import DoneJob
+from argus_server.ranking.units import likely_unit
+from argus_server.ranking.values import finite, raw_text
+from argus_server.ranking.view import View, column_id
+
+__all__ = ["Answer", "JobFacts", "Line", "not_arrived", "unranked_reason", "why"]
+
+Verdict = Literal["ok", "warning", "bad"]
+_MOST_NAMED = 5
+_MOST_COUNTED = 1000
+_MOST_ROWS = 20_000
+"""On larger boards nobody waits to hear which datasets a model lacks."""
+_LOOKED_THROUGH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """What is known of the job that is asked about, whatever its status.
+
+    Attributes:
+        metrics: flat and as sent with `job_done`; empty before.
+        epochs: how many epochs have been reported.
+        epoch_names: the names of everything that any `job_epoch` of it carried.
+        reason: why it failed; empty for who may not see it.
+    """
+
+    batch_id: str
+    job_id: str
+    status: str
+    model: str | None = None
+    dataset: str | None = None
+    seed: str | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    epochs: int = 0
+    epoch_names: frozenset[str] = frozenset()
+    fast_dev_run: bool = False
+    interrupted: bool = False
+    reason: str = ""
+    host: str | None = None
+    user: str | None = None
+
+    @property
+    def as_done(self) -> DoneJob:
+        """The job as a filter sees it."""
+        return DoneJob(
+            self.batch_id,
+            self.job_id,
+            self.model,
+            self.dataset,
+            self.seed,
+            self.metrics,
+            0,
+            self.fast_dev_run,
+            self.host,
+            self.user,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One check.
+
+    Attributes:
+        name: which check this is; the same words in every answer.
+        verdict: `ok`; `warning`: look at it; `bad`: for this the job has no rank in this view.
+        fact: what is the case, with the value.
+        fix: what to do about it; empty if there is nothing to do.
+        path: where to look, as names below the project; empty for nowhere.
+        query: the parameters of that place.
+    """
+
+    name: str
+    verdict: Verdict
+    fact: str
+    fix: str = ""
+    path: tuple[str, ...] = ()
+    query: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The whole checklist.
+
+    Attributes:
+        lines: in the order in which to fix them.
+        listed: whether the view has a row of the job.
+        rank: its place within its dataset; None if it has none, or it is beyond the thousandth.
+        summary: one sentence.
+    """
+
+    lines: Sequence[Line]
+    listed: bool
+    rank: int | None
+    summary: str
+
+    @property
+    def ranked(self) -> bool:
+        """Whether nothing keeps the job from having a rank."""
+        return all(line.verdict != "bad" for line in self.lines)
+
+
+def not_arrived(batch_id: str, job_id: str, known: Iterable[str]) -> Answer:
+    """Return the answer about a job that no event has named; `known` are job ids to compare it with."""
+    near = nearest_name(job_id, known)
+    named = f"a job “{job_id}”" + (f" of the batch “{batch_id}”" if batch_id else "")
+    line = Line(
+        "arrived",
+        "bad",
+        f"No event has named {named}." + (f" There is one “{near}”." if near else ""),
+        "Where it trains, `argus doctor` says why nothing arrives, and `argus sync` sends what waits there.",
+        ("jobs",),
+    )
+    return Answer([line], listed=False, rank=None, summary=line.fact)
+
+
+def why(view: View, board: Board, job: JobFacts) -> Answer:
+    """Return whether the job has a rank in this view, and every reason against it.
+
+    Args:
+        view: what is asked for, with its filters.
+        board: the board of that view, as `group=job` has it.
+        job: the job.
+    """
+    return _Checklist(view, board, job).answer()
+
+
+def unranked_reason(
+    metrics: Mapping[str, Any], metric: str | None, epoch_names: Iterable[str] = ()
+) -> tuple[str, str]:
+    """Return why a job with these metrics gets no rank by `metric`, and the fix; empty texts if it does."""
+    if metric is None:
+        return ("The job reported no metric.", "Report the metrics of the test stage with `job_done`.")
+    if metric not in metrics:
+        return _missing(metrics, metric, frozenset(epoch_names))
+    value = metrics[metric]
+    if finite(value) is not None:
+        return "", ""
+    number = number_or_none(value)
+    if number is None:
+        fact = f"{metric} is “{raw_text(value)[:60]}”, which is no number: it is shown and never ranked."
+        return fact, "Send a plain float."
+    shown = "NaN" if math.isnan(number) else "infinite"
+    return f"{metric} is {shown}: the job diverged, which is shown and never ranked.", (
+        "Look at its curve; a lower learning rate or gradient clipping may help."
+    )
+
+
+def _missing(metrics: Mapping[str, Any], metric: str, epoch_names: frozenset[str]) -> tuple[str, str]:
+    if metric in epoch_names:
+        return (
+            f"{metric} is in job_epoch; a row is made of what job_done carries.",
+            f"Report {metric} at the end of the test stage as well.",
+        )
+    if near := nearest_name(metric, metrics):
+        return (
+            f"The job sent “{near}”, the board ranks “{metric}”.",
+            f"Send it as “{metric}”, or make “{near}” an alias of it in the project's settings.",
+        )
+    if not metrics:
+        return "The job reported no metric.", f"Report {metric} with job_done, after the test stage."
+    names = ", ".join(sorted(metrics)[:_MOST_NAMED]) + (", …" if len(metrics) > _MOST_NAMED else "")
+    return f"The job reported no {metric}; it reported {names}.", f"Report {metric}, or rank by one of those."
+
+
+class _Checklist:
+    """The checks, each a method that returns its line, or None where there is nothing to say."""
+
+    def __init__(self, view: View, board: Board, job: JobFacts) -> None:
+        self._view = view
+        self._board = board
+        self._job = job
+        self._ranking = Ranking(replace(view, group="job", page=1, after=""), board)
+        self._metric = self._ranking.metric
+        self._placed = _find(board, job) if job.status == "done" and not job.fast_dev_run else None
+        if self._placed is not None:
+            self._job = replace(job, metrics=self._placed.job.metrics)
+
+    def answer(self) -> Answer:
+        """Return all lines, and what they come to."""
+        checks = (
+            self._arrived(),
+            self._status(),
+            self._checks_only(),
+            self._has_metric(),
+            self._direction(),
+            self._superseded(),
+            *self._filtered(),
+            self._coverage(),
+            self._unit(),
+        )
+        lines = [line for line in checks if line is not None]
+        first = next((line for line in lines if line.verdict == "bad"), None)
+        listed = self._placed is not None and not any(line.name == "filter" for line in lines)
+        if first is not None:
+            start = "On the leaderboard, without a rank" if listed else "Not on the leaderboard"
+            return Answer(lines, listed, None, f"{start}: {first.fact}")
+        place, count = self._place()
+        lines.append(self._rank_line(place, count))
+        return Answer(lines, listed, place, lines[-1].fact)
+
+    # --- the lines, in order ------------------------------------------------------------------
+
+    def _arrived(self) -> Line:
+        job = self._job
+        return Line("arrived", "ok", f"The server has the job “{job.job_id}” of the batch “{job.batch_id}”.")
+
+    def _status(self) -> Line:
+        job = self._job
+        here = ("jobs", job.batch_id, job.job_id)
+        epochs = f"{job.epochs} epoch{'' if job.epochs == 1 else 's'}"
+        if job.status == "done":
+            return Line("status", "ok", "It is done: job_done has arrived.")
+        if job.status == "untested":
+            return Line(
+                "status",
+                "bad",
+                f"It trained {epochs}, and test() was never called.",
+                "Call trainer.test(), trainer.evaluate(test) or job.done({...}) after training.",
+                here,
+            )
+        if job.status == "failed":
+            word = "was interrupted" if job.interrupted else "failed"
+            return Line(
+                "status",
+                "bad",
+                f"It {word} after {epochs}" + (f": {job.reason}" if job.reason else "."),
+                "Repair and start it again: the same batch and job id take its place.",
+                here,
+            )
+        if job.status == "stalled":
+            return Line(
+                "status",
+                "bad",
+                f"It is stalled after {epochs}: nothing has come from it for long.",
+                "Where it trains, look whether it still runs, and ask `argus doctor`.",
+                here,
+            )
+        return Line(
+            "status",
+            "bad",
+            f"It is running, {epochs} so far.",
+            "Its row appears when job_done arrives, at the end of the test stage.",
+            here,
+        )
+
+    def _checks_only(self) -> Line | None:
+        if not self._job.fast_dev_run:
+            return None
+        return Line(
+            "fast_dev_run",
+            "bad",
+            "It ran with fast_dev_run, which checks that code runs and measures nothing.",
+            "Train without fast_dev_run.",
+        )
+
+    def _has_metric(self) -> Line | None:
+        job, metric = self._job, self._metric
+        if job.status != "done" and not job.metrics and metric not in job.epoch_names:
+            return None  # nothing is wrong that waiting does not mend
+        fact, fix = unranked_reason(job.metrics, metric, job.epoch_names)
+        if not fact:
+            value = finite(job.metrics[metric or ""])
+            shown = self._ranking.shown(metric or "", value or 0.0)
+            return Line("metric", "ok", f"It has {metric}, by which this view ranks: {shown}.")
+        path, query = self._where_to_fix(metric)
+        return Line("metric", "bad", fact, fix, path, query)
+
+    def _where_to_fix(self, metric: str | None) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+        job = self._job
+        if metric is None or metric in job.metrics or metric in job.epoch_names or not job.metrics:
+            return ("jobs", job.batch_id, job.job_id), ()
+        if nearest_name(metric, job.metrics):
+            return ("doctor",), ()
+        other = column_id(min(job.metrics))
+        return ("leaderboard",), tuple(self._view.query(sort=other, metric="", order="", page=1))
+
+    def _direction(self) -> Line | None:
+        metric = self._metric
+        if metric is None or self._ranking.ranks_higher is not None:
+            return None
+        known = self._meaning(metric)
+        fact = (
+            f"Whether less or more {metric} is better is not known: it sorts the rows and ranks none."
+            if known.role in ("quality", "cost")
+            else f"{metric} is {known.role}: it sorts the rows and ranks none."
+        )
+        fix = "Set its direction in the project's settings, or declare it where the metric is reported."
+        return Line("direction", "bad", fact, fix, ("settings",))
+
+    def _meaning(self, key: str) -> Convention:
+        return next(item.meaning for item in self._board.keys if item.key == key)
+
+    def _superseded(self) -> Line | None:
+        if self._placed is None or self._placed.superseded_by is None:
+            return None
+        batch_id, job_id = self._placed.superseded_by
+        return Line(
+            "superseded",
+            "bad",
+            f"A later job has the same model, dataset and seed: “{job_id}” of the batch “{batch_id}”.",
+            "If it is another run, give it another seed; if it is the same one again, nothing is to be done.",
+            ("jobs", batch_id, job_id),
+        )
+
+    def _filtered(self) -> list[Line]:
+        lines = []
+        for name in dict.fromkeys(name for name, _ in self._view.filters):
+            values = getattr(self._view, name)
+            if Wanted.of(View(**{name: values})).takes(self._job.as_done):
+                continue
+            texts = [values] if name == "q" else [str(value) for value in values]
+            kept = (" and " if name == "where" else " or ").join(f"{name}={text}" for text in texts)
+            lines.append(
+                Line(
+                    "filter",
+                    "bad",
+                    f"The view keeps only {kept}, and the job is not among them.",
+                    "Take the filter away.",
+                    ("leaderboard",),
+                    tuple(self._view.query(page=1, **{name: "" if name == "q" else ()})),
+                )
+            )
+        return lines
+
+    def _coverage(self) -> Line | None:
+        """Say on which datasets the model has no result: over all datasets it is then not ranked."""
+        job, metric = self._job, self._metric
+        rows = sum(count for _, count in self._board.names("model"))
+        if metric is None or job.status != "done" or rows > _MOST_ROWS:
+            return None
+        means = self._board.memo(f"means of {metric}", lambda: self._board.means(metric))
+        datasets = {dataset for _, dataset, _ in means}
+        has = {dataset for model, dataset, mean in means if model == (job.model or "") and mean is not None}
+        lacks = sorted(datasets - has)
+        if not lacks or not has:
+            return None
+        names = ", ".join(lacks[:_MOST_NAMED]) + (", …" if len(lacks) > _MOST_NAMED else "")
+        model, n_has, n_all = job.model or "The model", len(has), len(datasets)
+        counts = self._view.group == "model" and self._view.missing == "complete"
+        return Line(
+            "coverage",
+            "bad" if counts else "warning",
+            f"{model} has {metric} on {n_has} of {n_all} datasets; it lacks {names}.",
+            "Over all datasets (group=model) it is ranked once it has them all, or with missing=shared.",
+            ("leaderboard",),
+            tuple(self._view.query(group="model", missing="shared", page=1)),
+        )
+
+    def _unit(self) -> Line | None:
+        """Say which value looks as if it were in another unit."""
+        sample = self._board.sample()
+        for key in sorted(self._job.metrics):
+            value = finite(self._job.metrics[key])
+            known = next((item.meaning for item in self._board.keys if item.key == key), None)
+            if value is None or known is None:
+                continue
+            others = [other for other in sample.get(key, ()) if other != value]
+            if unit := likely_unit(key, known, value, others):
+                said = {"s": "seconds", "MB": "MB"}.get(known.unit, "a fraction of 1")
+                return Line(
+                    "unit",
+                    "warning",
+                    f"{key} = {raw_text(self._job.metrics[key])} looks like {unit}; {key} is in {said}.",
+                    f"Send {said}, or correct the unit of these jobs in the project's settings.",
+                    ("doctor",),
+                )
+        return None
+
+    # --- the rank -----------------------------------------------------------------------------
+
+    def _place(self) -> tuple[int | None, int]:
+        """Return the job's place within its dataset, and how many rank there."""
+        metric, higher, dataset = (
+            self._metric or "",
+            bool(self._ranking.ranks_higher),
+            self._job.dataset or "",
+        )
+        value = finite(self._job.metrics[metric]) or 0.0
+        counts = self._board.better(metric, {(dataset, value)}, higher=higher, limit=_MOST_COUNTED)
+        better = counts[dataset, value]
+        return (1 + better if better < _MOST_COUNTED else None), better
+
+    def _rank_line(self, place: int | None, better: int) -> Line:
+        dataset = self._job.dataset
+        where = f" on {dataset}" if dataset else ""
+        fact = (
+            f"It ranks {place}{where} by {self._metric}."
+            if place is not None
+            else f"It ranks{where} by {self._metric}, behind more than {better}."
+        )
+        wanted = [("dataset", dataset)] if dataset else []
+        return Line("rank", "ok", fact, "", ("leaderboard",), tuple(wanted))
+
+
+def _find(board: Board, job: JobFacts) -> Placed | None:
+    """Return the job as the board has it."""
+    wanted = Wanted(
+        model=(job.model or "",), dataset=(job.dataset or "",), seed=(job.seed or "",), batch=(job.batch_id,)
+    )
+    order = Order("model", is_metric=False, descends=False)
+    skip = 0
+    while True:
+        items, _ = board.walk(order, wanted, after=None, skip=skip, limit=_LOOKED_THROUGH)
+        for item in items:
+            if (item.job.batch_id, item.job.job_id) == (job.batch_id, job.job_id):
+                return item
+        if len(items) < _LOOKED_THROUGH:
+            return None
+        skip += _LOOKED_THROUGH

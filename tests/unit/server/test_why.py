@@ -1,0 +1,195 @@
+"""Why a job is on the leaderboard, or is not."""
+
+import pytest
+from unit.server.test_ranking import board_of, done
+from unit.server.wire import body, epoch, job, start
+
+from argus_core.conventions import Convention
+from argus_server.ranking.table import MetricKey
+from argus_server.ranking.view import Condition, View
+from argus_server.ranking.why import JobFacts, not_arrived, why
+
+OTHERS = [
+    done("a", "m1", "d1", MSE=0.1, Latency_P50=0.03),
+    done("b", "m2", "d1", MSE=0.2, Latency_P50=0.04),
+    done("c", "m1", "d2", MSE=0.3, Latency_P50=0.05),
+]
+
+
+def asked(job, status="done", **more):
+    known = {
+        name: getattr(job, name) for name in ("batch_id", "job_id", "model", "dataset", "seed", "metrics")
+    }
+    return JobFacts(**known, status=status, fast_dev_run=job.fast_dev_run, **more)
+
+
+def answer(one, view=None, others=(), **more):
+    view = view or View()
+    on_board = [*OTHERS, *others] + ([one] if more.get("status", "done") == "done" else [])
+    return why(view, board_of(on_board, view), asked(one, **more))
+
+
+def bad(found):
+    return [(line.name, line.fact) for line in found.lines if line.verdict == "bad"]
+
+
+def test_a_job_that_ranks_is_told_where():
+    found = answer(done("x", "m3", "d1", MSE=0.15))
+
+    assert (found.ranked, found.listed, found.rank) == (True, True, 2)
+    assert found.summary == "It ranks 2 on d1 by MSE."
+    assert [line.name for line in found.lines] == ["arrived", "status", "metric", "coverage", "rank"]
+
+
+@pytest.mark.parametrize(
+    ("job", "more", "name", "said"),
+    [
+        (done("x"), {"status": "running", "epochs": 1}, "status", "It is running, 1 epoch so far."),
+        (done("x"), {"status": "untested", "epochs": 5}, "status", "trained 5 epochs, and test() was never"),
+        (done("x"), {"status": "stalled", "epochs": 2}, "status", "stalled after 2 epochs"),
+        (done("x"), {"status": "failed", "reason": "OOM"}, "status", "failed after 0 epochs: OOM"),
+        (done("x"), {"status": "failed", "interrupted": True}, "status", "was interrupted"),
+        (done("x", fast=True, MSE=0.1), {}, "fast_dev_run", "measures nothing"),
+        (done("x", mse=0.1), {}, "metric", "sent “mse”, the board ranks “MSE”"),
+        (done("x", test_mse=0.1), {}, "metric", "sent “test_mse”, the board ranks “MSE”"),
+        (done("x", MAE=0.1), {}, "metric", "reported no MSE; it reported MAE."),
+        (done("x"), {}, "metric", "reported no metric"),
+        (done("x"), {"epoch_names": frozenset({"MSE"})}, "metric", "MSE is in job_epoch"),
+        (done("x", MSE="NaN"), {}, "metric", "MSE is NaN"),
+        (done("x", MSE="Infinity"), {}, "metric", "MSE is infinite"),
+        (done("x", MSE=True), {}, "metric", "is no number"),
+        (done("x", MSE="n/a"), {}, "metric", "“n/a”, which is no number"),
+    ],
+)
+def test_each_reason_has_a_line_with_the_fact_and_its_fix(job, more, name, said):
+    found = answer(job, **more)
+
+    (line,) = [line for line in found.lines if line.verdict == "bad"]
+    assert line.name == name
+    assert said in line.fact
+    assert line.fix
+    assert line.fact in found.summary
+    assert (found.ranked, found.rank) == (False, None)
+
+
+def test_a_later_job_with_the_same_model_dataset_and_seed_is_named_and_linked():
+    found = answer(
+        done("x", "m9", "d1", "1", at=1, MSE=0.1), others=[done("y", "m9", "d1", "1", at=2, MSE=0.2)]
+    )
+
+    (line,) = [line for line in found.lines if line.verdict == "bad"]
+    assert line.name == "superseded"
+    assert "“y” of the batch “b”" in line.fact
+    assert line.path == ("jobs", "b", "y")
+    assert found.listed
+
+
+@pytest.mark.parametrize(
+    ("view", "said"),
+    [
+        (View(model=("m1", "m2")), "model=m1 or model=m2"),
+        (View(dataset=("d2",)), "dataset=d2"),
+        (View(seed=("7",)), "seed=7"),
+        (View(q="zzz"), "q=zzz"),
+        (View(where=(Condition.parse("MSE<0.01"),)), "where=MSE<0.01"),
+    ],
+)
+def test_a_filter_that_hides_the_job_is_named_with_the_way_out(view, said):
+    found = answer(done("x", "m3", "d1", MSE=0.15), view)
+
+    (line,) = [line for line in found.lines if line.verdict == "bad"]
+    assert (line.name, found.listed) == ("filter", False)
+    assert said in line.fact
+    assert line.query == ()
+
+
+def test_a_filter_that_the_job_passes_is_no_reason():
+    view = View(model=("m3",), q="x")
+
+    assert answer(done("x", "m3", "d1", MSE=0.15), view).ranked
+
+
+def test_a_model_that_lacks_a_dataset_is_not_ranked_over_all_of_them():
+    one = done("x", "m3", "d1", MSE=0.15)
+
+    (line,) = [line for line in answer(one, View(group="model")).lines if line.name == "coverage"]
+    assert (line.verdict, line.fact) == ("bad", "m3 has MSE on 1 of 2 datasets; it lacks d2.")
+    (line,) = [
+        line for line in answer(one, View(group="model", missing="shared")).lines if line.name == "coverage"
+    ]
+    assert line.verdict == "warning"
+
+
+def test_a_direction_that_nobody_knows_keeps_every_job_from_a_rank():
+    one = done("x", frobnication=1.0)
+
+    (line,) = [line for line in answer(one, View(sort="frobnication")).lines if line.verdict == "bad"]
+
+    assert line.name == "direction"
+    assert "not known" in line.fact
+    declared = MetricKey("frobnication", 1, Convention("", "higher", "quality"))
+    board = board_of([one], keys=[declared])
+    assert why(View(), board, asked(one)).rank == 1
+
+
+@pytest.mark.parametrize(
+    ("metrics", "said"),
+    [
+        ({"Latency_P50": 35.0}, "Latency_P50 = 35.0 looks like milliseconds; Latency_P50 is in seconds."),
+        ({"accuracy": 93.0}, "accuracy = 93.0 looks like percent; accuracy is in a fraction of 1."),
+        ({"Latency_P50": 0.06}, None),
+        ({"accuracy": 0.93}, None),
+    ],
+)
+def test_a_value_that_looks_like_another_unit_is_doubted_and_still_ranks(metrics, said):
+    found = answer(done("x", "m3", "d1", MSE=0.15, **metrics))
+
+    assert found.ranked
+    assert [line.fact for line in found.lines if line.name == "unit"] == ([said] if said else [])
+
+
+def test_a_job_that_never_arrived_is_compared_with_those_that_did():
+    found = not_arrived("b", "Job_1", ["job-1", "other"])
+
+    assert not found.ranked
+    assert "There is one “job-1”" in found.summary
+    assert "argus doctor" in found.lines[0].fix
+
+
+# --- over HTTP --------------------------------------------------------------------------------
+
+
+def test_page_and_api_tell_the_same(server):
+    source = {"project": "p", "host": "node-77"}
+    server.send(body("job_start", "lost", model="m", dataset="d"), body("job_epoch", "lost", at=1, epoch=0))
+    server.send({**body("job_failed", "lost", at=2, reason="CUDA <oom>"), "source": source})
+    server.store.add_events(
+        [*job("j", MSE=0.5), *job("k", "m2", mse=0.4), start("r"), epoch("r", 0, val_loss=1)]
+    )
+
+    ranked = server.get("/api/projects/p/jobs/b/j/why").json()
+    assert (ranked["ranked"], ranked["rank"], ranked["lines"][-1]["link"]) == (
+        True,
+        1,
+        "/p/p/leaderboard?dataset=d",
+    )
+    unlike = server.get("/api/projects/p/why/k").json()
+    assert (unlike["batch_id"], unlike["listed"], unlike["ranked"]) == ("b", True, False)
+    assert "you sent" not in unlike["summary"]
+    assert "sent “mse”, the board ranks “MSE”" in unlike["summary"]
+    filtered = server.get("/api/projects/p/jobs/b/j/why?model=zzz&seed=0").json()
+    (line,) = [line for line in filtered["lines"] if line["verdict"] == "bad"]
+    assert line["link"] == "/p/p/leaderboard?seed=0"
+    page = server.page("/p/p/jobs/b/k")
+    assert "sent “mse”, the board ranks “MSE”" in page
+    assert "<details open>" in page
+    assert "It ranks 1 on d by MSE." in server.page("/p/p/jobs/b/j")
+    assert "CUDA &lt;oom&gt;" in server.page("/p/p/jobs/b/lost")
+
+    server.store.credentials.set_public("p", is_public=True)
+    seen = server.get("/api/projects/p/jobs/b/lost/why", scope=None)
+    assert "failed after 1 epoch." in seen.text
+    assert "oom" not in seen.text
+    missing = server.get("/api/projects/p/why/J").json()
+    assert missing["status_code"] == 404
+    assert "There is one “j”" in missing["error"]
