@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from argus_core.events import number_or_none
-from argus_server.storage.queries import Epoch
+from argus_server.storage.job import Epoch
 
 __all__ = ["Curve", "LossChart", "loss_chart"]
 

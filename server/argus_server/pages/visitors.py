@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from argus_server.ranking.view import View
 from argus_server.storage.credentials import Grant
-from argus_server.storage.queries import JobDetail, JobList, JobSummary
+from argus_server.storage.job import JobDetail
+from argus_server.storage.jobs import JobList, JobSummary
 
 __all__ = ["allowed_view", "shown_job", "shown_jobs"]
 

@@ -7,34 +7,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-from sqlalchemy import Connection, Engine, Select, func, select
+from sqlalchemy import Connection, Engine, func, select
 
-from argus_server.errors import UnknownJob, UnknownProject
+from argus_server.errors import UnknownProject
 from argus_server.progress import BatchProgress
 from argus_server.ranking.board import Board, MemoryBoard
 from argus_server.ranking.registry import Settings
 from argus_server.ranking.table import DoneJob, MetricKey
-from argus_server.ranking.values import flatten
 from argus_server.ranking.view import View
 from argus_server.storage import schema
 from argus_server.storage.batches import progress_of
 from argus_server.storage.board import FactsCache, IndexedBoard, done_jobs
 from argus_server.storage.clock import now_us
 from argus_server.storage.dialect import transaction
-from argus_server.storage.jobs import (
-    STATUSES,
-    JobFilter,
-    JobList,
-    JobSummary,
-    count_jobs,
-    job_etas,
-    jobs_and_batches,
-    list_jobs,
-    status_at,
-    summary_of,
+from argus_server.storage.job import (
+    Epoch,
+    EventCount,
+    JobDetail,
+    LogLine,
+    Peers,
+    Snapshot,
+    job_log,
+    job_of,
+    job_peers,
+    job_snapshots,
+    job_timeline,
 )
-from argus_server.storage.projections import visible_epochs
+from argus_server.storage.jobs import STATUSES, JobFilter, JobList, JobSummary, count_jobs, list_jobs
 
 __all__ = [
     "STATUSES",
@@ -71,31 +70,6 @@ class LeaderboardData:
     settings: Settings
     jobs: Sequence[DoneJob]
     keys: Sequence[MetricKey]
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One epoch, counted from 0; `data` as sent."""
-
-    epoch: int
-    timestamp_us: int
-    data: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class JobDetail:
-    """Everything known about one job."""
-
-    summary: JobSummary
-    metrics: Mapping[str, Any]
-    config: Any
-    tags: Any
-    resources: Any
-    error: Any
-    commit: str | None
-    command: str | None
-    attempts: int
-    epochs: Sequence[Epoch]
 
 
 class Queries:
@@ -206,36 +180,45 @@ class Queries:
             UnknownProject: no event has named the project.
             UnknownJob: no event has named the job.
         """
-        table, now = schema.job, self.clock()
-        columns = [status_at(now) if column.name == "status" else column for column in table.c]
         with transaction(self._engine) as connection:
             project_id = _project(connection, project)["id"]
-            query = select(*columns).select_from(jobs_and_batches())
-            query = query.where(
-                table.c.project_id == project_id, table.c.batch_id == batch_id, table.c.job_id == job_id
-            )
-            row = connection.execute(query).mappings().first()
-            if row is None:
-                raise UnknownJob(f"no event has named a job {job_id!r} of the batch {batch_id!r}")
-            starts = list(connection.scalars(_of_job(schema.attempt.c.timestamp_us, row)))
-            epoch = schema.epoch.c
-            epochs = connection.execute(_of_job((epoch.epoch, epoch.timestamp_us, epoch.data), row)).all()
-            eta_s = job_etas(connection, project_id, [row], now).get(row["job_no"])
-        return JobDetail(
-            summary=summary_of(row, eta_s),
-            metrics=flatten(_decode(row["metrics"]) or {}),
-            config=_decode(row["config"]),
-            tags=_decode(row["tags"]),
-            resources=_decode(row["resources"]),
-            error=_decode(row["error"]) if row["status"] == "failed" else None,
-            commit=row["commit"],
-            command=row["command"],
-            attempts=max(1, len(starts)),
-            epochs=[
-                Epoch(number, at, msgspec.json.decode(data))
-                for number, at, data in visible_epochs([tuple(item) for item in epochs], starts)
-            ],
-        )
+            return job_of(connection, project_id, batch_id, job_id, self.clock())
+
+    def peers(self, project: str, model: str | None, dataset: str | None) -> Peers:
+        """Return the jobs of a cell, and what the models of its dataset reached.
+
+        Raises:
+            UnknownProject: no event has named the project.
+        """
+        with transaction(self._engine) as connection:
+            return job_peers(connection, _project(connection, project)["id"], model, dataset)
+
+    def timeline(self, project: str, batch_id: str, job_id: str) -> list[EventCount]:
+        """Return what kinds of events a job has, in the order in which they began.
+
+        Raises:
+            UnknownProject: no event has named the project.
+        """
+        with transaction(self._engine) as connection:
+            return job_timeline(connection, _project(connection, project)["id"], batch_id, job_id)
+
+    def log(self, project: str, batch_id: str, job_id: str, lines: int) -> list[LogLine]:
+        """Return the last lines that a job has logged, in order.
+
+        Raises:
+            UnknownProject: no event has named the project.
+        """
+        with transaction(self._engine) as connection:
+            return job_log(connection, _project(connection, project)["id"], batch_id, job_id, lines)
+
+    def snapshots(self, project: str, job: JobSummary, most: int) -> list[Snapshot]:
+        """Return the last snapshots of the load while a job ran, in order.
+
+        Raises:
+            UnknownProject: no event has named the project.
+        """
+        with transaction(self._engine) as connection:
+            return job_snapshots(connection, _project(connection, project)["id"], job, most)
 
     def latest_job(self, project: str, job_id: str) -> str | None:
         """Return the batch of the latest job with this id; None if no event has named one.
@@ -278,13 +261,3 @@ def _project(connection: Connection, name: str) -> Mapping[Any, Any]:
     if row is None:
         raise UnknownProject(name, sorted(connection.scalars(select(schema.project.c.name))))
     return row
-
-
-def _of_job(columns: Any, row: Mapping[Any, Any]) -> Select[Any]:
-    columns = columns if isinstance(columns, tuple) else (columns,)
-    table = columns[0].table
-    return select(*columns).where(table.c.project_id == row["project_id"], table.c.job_no == row["job_no"])
-
-
-def _decode(text: str | None) -> Any:
-    return None if text is None else msgspec.json.decode(text)

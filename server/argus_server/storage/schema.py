@@ -25,9 +25,11 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 
 __all__ = [
+    "EPOCH",
     "attempt",
     "batch",
     "epoch",
@@ -75,6 +77,9 @@ def _project_id() -> Column[int]:
     return Column("project_id", Integer, ForeignKey(project.c.id), nullable=False)
 
 
+EPOCH = "job_epoch"
+_NO_EPOCH = text(f"event_type <> '{EPOCH}'")
+
 event = Table(
     "event",
     metadata,
@@ -89,8 +94,22 @@ event = Table(
     Column("payload", Text, nullable=False),
     PrimaryKeyConstraint("project_id", "seq"),
     UniqueConstraint("project_id", "event_id"),
+    Index(
+        "ix_event_said",
+        "project_id",
+        "batch_id",
+        "job_id",
+        "event_type",
+        "timestamp_us",
+        sqlite_where=_NO_EPOCH,
+        postgresql_where=_NO_EPOCH,
+    ),
 )
-"""The log. `seq` counts the events of a project in the order of their commit."""
+"""The log. `seq` counts the events of a project in the order of their commit.
+
+The index has what jobs say beside their epochs, which are most events and have a table of their own: an index
+of all would cost every epoch a tenth of its time.
+"""
 
 _SOURCE = ("host", "user", "commit", "command")
 

@@ -9,7 +9,7 @@ from unit.server.wire import body
 
 from argus_core.events import jsonable
 from argus_server.pages.charts import loss_chart
-from argus_server.storage.queries import Epoch
+from argus_server.storage.job import Epoch
 
 
 def chart_of(*losses, name="train_loss"):

@@ -1,0 +1,301 @@
+"""One job as its page has it: its row, its epochs, what it logged, and the jobs beside which it stands."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Float, Select, and_, cast, func, literal_column, or_, select
+
+from argus_core.events import number_or_none
+from argus_server.errors import UnknownJob
+from argus_server.ranking.order import Standing, job_number, text_number
+from argus_server.ranking.values import flatten
+from argus_server.storage import schema
+from argus_server.storage.jobs import JobSummary, job_etas, jobs_and_batches, status_at, summary_of
+from argus_server.storage.projections import visible_epochs
+
+__all__ = [
+    "CellJob",
+    "Epoch",
+    "EventCount",
+    "JobDetail",
+    "LogLine",
+    "Peers",
+    "Snapshot",
+    "job_log",
+    "job_of",
+    "job_peers",
+    "job_snapshots",
+    "job_timeline",
+]
+
+_HEARTBEAT = "heartbeat"
+_MOST_SEEDS = 200
+_LOGS_AT_ONCE = 1000
+_MOST_READ = 5000
+"""Behind so many heartbeats nobody looks for lines, nor behind so many other hosts for one's load."""
+
+_event, _job = schema.event.c, schema.job.c
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One epoch, counted from 0; `data` as sent."""
+
+    epoch: int
+    timestamp_us: int
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class JobDetail:
+    """Everything known about one job. `starts_us` are the moments at which its attempts began."""
+
+    summary: JobSummary
+    metrics: Mapping[str, Any]
+    config: Any
+    tags: Any
+    resources: Any
+    error: Any
+    commit: str | None
+    command: str | None
+    starts_us: Sequence[int]
+    epochs: Sequence[Epoch]
+
+    @property
+    def attempts(self) -> int:
+        """How often it was started; a job that only its epochs name was started too."""
+        return max(1, len(self.starts_us))
+
+
+@dataclass(frozen=True, slots=True)
+class CellJob:
+    """A job of the same model and dataset. `counts` says whether it is a part of the cell's mean."""
+
+    batch_id: str
+    job_id: str
+    seed: str | None
+    status: str
+    counts: bool
+    metrics: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Beside what a job stands: its cell by seed, and the models of its dataset.
+
+    Attributes:
+        cell: the jobs of the same model and dataset, the asked one among them.
+        means: metric → model → mean over the jobs that count; None where one of them diverged.
+    """
+
+    cell: Sequence[CellJob] = ()
+    means: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EventCount:
+    """How many events of a kind there are, and when the first and the last of them happened."""
+
+    kind: str
+    count: int
+    first_us: int
+    last_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a job's output."""
+
+    timestamp_us: int
+    level: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The load of a host at a moment: name → number."""
+
+    timestamp_us: int
+    load: Mapping[str, float]
+
+
+def job_of(connection: Connection, project_id: int, batch_id: str, job_id: str, now: int) -> JobDetail:
+    """Return one job with its epochs. See `Queries.job`."""
+    table = schema.job
+    columns = [status_at(now) if column.name == "status" else column for column in table.c]
+    query = select(*columns).select_from(jobs_and_batches())
+    query = query.where(_job.project_id == project_id, _job.batch_id == batch_id, _job.job_id == job_id)
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        raise UnknownJob(f"no event has named a job {job_id!r} of the batch {batch_id!r}")
+    starts = sorted(connection.scalars(_of_job(schema.attempt.c.timestamp_us, row)))
+    epoch = schema.epoch.c
+    epochs = connection.execute(_of_job((epoch.epoch, epoch.timestamp_us, epoch.data), row)).all()
+    eta_s = job_etas(connection, project_id, [row], now).get(row["job_no"])
+    return JobDetail(
+        summary=summary_of(row, eta_s),
+        metrics=flatten(_decode(row["metrics"]) or {}),
+        config=_decode(row["config"]),
+        tags=_decode(row["tags"]),
+        resources=_decode(row["resources"]),
+        error=_decode(row["error"]) if row["status"] == "failed" else None,
+        commit=row["commit"],
+        command=row["command"],
+        starts_us=starts,
+        epochs=[
+            Epoch(number, at, msgspec.json.decode(data))
+            for number, at, data in visible_epochs([tuple(item) for item in epochs], starts)
+        ],
+    )
+
+
+def _of_job(columns: Any, row: Mapping[Any, Any]) -> Select[Any]:
+    columns = columns if isinstance(columns, tuple) else (columns,)
+    table = columns[0].table
+    return select(*columns).where(table.c.project_id == row["project_id"], table.c.job_no == row["job_no"])
+
+
+def _decode(text: str | None) -> Any:
+    return None if text is None else msgspec.json.decode(text)
+
+
+# --- its peers --------------------------------------------------------------------------------
+
+
+def job_peers(connection: Connection, project_id: int, model: str | None, dataset: str | None) -> Peers:
+    """Return the jobs of a cell, and what the models of its dataset reached."""
+    query = (
+        select(_job.batch_id, _job.job_id, _job.seed, _job.status, _job.standing, _job.metrics)
+        .where(
+            _job.project_id == project_id,
+            _job.model_no == text_number(model),
+            _job.dataset_no == text_number(dataset),
+            _job.fast_dev_run.is_(False),
+        )
+        .order_by(_job.seed_place, _job.job_no)
+        .limit(_MOST_SEEDS)
+    )
+    cell = [
+        CellJob(batch, job, seed, status, standing == Standing.COUNTS, flatten(_decode(metrics) or {}))
+        for batch, job, seed, status, standing, metrics in connection.execute(query)
+    ]
+    return Peers(cell, _dataset_means(connection, project_id, text_number(dataset)))
+
+
+def _dataset_means(
+    connection: Connection, project_id: int, dataset_no: int
+) -> dict[str, dict[str, float | None]]:
+    """Return metric → model → mean on one dataset. A seed that diverged takes the mean with it."""
+    metric, key = schema.job_metric.c, schema.metric_key.c
+    same_job = and_(_job.project_id == metric.project_id, _job.job_no == metric.job_no)
+    same_key = and_(key.project_id == metric.project_id, key.key_id == metric.key_id)
+    table = schema.job_metric.join(schema.job, same_job).join(schema.metric_key, same_key)
+    here = (
+        metric.project_id == project_id,
+        metric.dataset_no == dataset_no,
+        metric.standing == int(Standing.COUNTS),
+    )
+    mean = func.avg(cast(metric.value, Float))
+    numbers = select(key.key, _job.model, mean).select_from(table).where(*here, metric.value.is_not(None))
+    found: dict[str, dict[str, float | None]] = defaultdict(dict)
+    for name, model, value in connection.execute(numbers.group_by(key.key, _job.model)):
+        found[name][model or ""] = value
+    odd = select(key.key, _job.model, _job.metrics).select_from(table).where(*here, metric.value.is_(None))
+    for name, model, text in connection.execute(odd):
+        if number_or_none(flatten(_decode(text)).get(name)) is not None:
+            found[name][model or ""] = None
+    return found
+
+
+# --- what the event log says ------------------------------------------------------------------
+
+
+def _said(project_id: int, batch_id: str, job_id: str | None) -> ColumnElement[bool]:
+    """Return which events of a job, or of no job of its batch, are no epochs: an index has these.
+
+    The kind stands there as a literal, else SQLite does not see that the index fits.
+    """
+    return and_(
+        _event.project_id == project_id,
+        _event.batch_id == batch_id,
+        _event.job_id == job_id if job_id is not None else _event.job_id.is_(None),
+        _event.event_type != literal_column(f"'{schema.EPOCH}'"),
+    )
+
+
+def job_timeline(connection: Connection, project_id: int, batch_id: str, job_id: str) -> list[EventCount]:
+    """Return what kinds of events the job has, in the order in which they began.
+
+    Each epoch is counted once, however often it was reported.
+    """
+    moment, epoch = _event.timestamp_us, schema.epoch.c
+    query = select(_event.event_type, func.count(), func.min(moment), func.max(moment))
+    kinds = [
+        EventCount(*row)
+        for row in connection.execute(
+            query.where(_said(project_id, batch_id, job_id)).group_by(_event.event_type)
+        )
+    ]
+    at = epoch.timestamp_us
+    count, first, last = connection.execute(
+        select(func.count(), func.min(at), func.max(at)).where(
+            epoch.project_id == project_id, epoch.job_no == job_number(batch_id, job_id)
+        )
+    ).one()
+    if count:
+        kinds.append(EventCount(schema.EPOCH, count, first, last))
+    return sorted(kinds, key=lambda item: (item.first_us, item.last_us, item.kind))
+
+
+def job_log(connection: Connection, project_id: int, batch_id: str, job_id: str, lines: int) -> list[LogLine]:
+    """Return the last lines that the job has logged, in order; a heartbeat is none."""
+    query = (
+        select(_event.timestamp_us, _event.payload)
+        .where(_said(project_id, batch_id, job_id), _event.event_type == "log_line")
+        .order_by(_event.timestamp_us.desc(), _event.seq.desc())
+    )
+    found: list[LogLine] = []
+    for start in range(0, _MOST_READ, _LOGS_AT_ONCE):
+        rows = connection.execute(query.limit(_LOGS_AT_ONCE).offset(start)).all()
+        for at, payload in rows:
+            data = _decode(payload)["data"]
+            line = data.get("line")
+            if line != _HEARTBEAT and len(found) < lines:
+                found.append(LogLine(at, str(data.get("level") or "info"), str(line)))
+        if len(found) == lines or len(rows) < _LOGS_AT_ONCE:
+            break
+    return found[::-1]
+
+
+def job_snapshots(connection: Connection, project_id: int, job: JobSummary, most: int) -> list[Snapshot]:
+    """Return the last snapshots of the job's load, or of its batch's while it ran, in order."""
+    query = (
+        select(_event.timestamp_us, _event.payload)
+        .where(
+            or_(
+                _said(project_id, job.batch_id, job.job_id),
+                and_(
+                    _said(project_id, job.batch_id, None),
+                    _event.timestamp_us >= job.first_event_us,
+                    _event.timestamp_us <= job.last_event_us,
+                ),
+            ),
+            _event.event_type == "resource_snapshot",
+        )
+        .order_by(_event.timestamp_us.desc(), _event.seq.desc())
+        .limit(_MOST_READ)
+    )
+    found: list[Snapshot] = []
+    for at, payload in connection.execute(query):
+        event = _decode(payload)
+        load = {name: number_or_none(value) for name, value in flatten(event["data"]).items()}
+        if job.host is None or event["source"].get("host") in (None, job.host):
+            found.append(Snapshot(at, {name: value for name, value in load.items() if value is not None}))
+        if len(found) == most:
+            break
+    return found[::-1]
