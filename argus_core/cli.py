@@ -6,7 +6,7 @@ import json
 
 import click
 
-from argus_core import __version__, plugins
+from argus_core import __version__, plugins, reading_commands
 from argus_core.errors import SettingsError
 from argus_core.settings import VARIABLES, Settings
 
@@ -125,6 +125,10 @@ def env() -> None:
     width = max(map(len, VARIABLES))
     for name, meaning in VARIABLES.items():
         click.echo(f"{name:{width}}  {meaning}")
+
+
+cli.add_command(reading_commands.leaderboard)
+cli.add_command(reading_commands.why)
 
 
 def _settings() -> Settings:

@@ -6,6 +6,7 @@
     ├── SettingsError      an argument or an ARGUS_* variable makes no sense
     ├── InvalidEvent       one event breaks the wire schema (also a ValueError)
     ├── MalformedBody      a request body is not JSON, or not a list of events
+    ├── ReadError          the server has no answer to a question
     └── TransportError     events were not accepted by the server
 
 None of these reaches a training loop: `argus_core.guard` stands in between.
@@ -13,7 +14,7 @@ None of these reaches a training loop: `argus_core.guard` stands in between.
 
 from __future__ import annotations
 
-__all__ = ["ArgusError", "InvalidEvent", "MalformedBody", "SettingsError", "TransportError"]
+__all__ = ["ArgusError", "InvalidEvent", "MalformedBody", "ReadError", "SettingsError", "TransportError"]
 
 
 class ArgusError(Exception):
@@ -42,6 +43,18 @@ class InvalidEvent(ArgusError, ValueError):
 
 class MalformedBody(ArgusError, ValueError):
     """A request body is not JSON, or JSON of another shape than one event or a list of events."""
+
+
+class ReadError(ArgusError):
+    """The server has no answer to a question; the message says why, and what to do.
+
+    Attributes:
+        status: HTTP status, or None when there was no answer at all.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class TransportError(ArgusError):

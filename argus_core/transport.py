@@ -17,7 +17,15 @@ from argus_core.errors import SettingsError, TransportError
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["HttpTransport", "Receipt", "Rejection", "Transport", "transport_for"]
+__all__ = [
+    "HttpTransport",
+    "Receipt",
+    "Rejection",
+    "Transport",
+    "checked_address",
+    "innermost",
+    "transport_for",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -61,14 +69,7 @@ class HttpTransport:
 
     def __init__(self, url: str, token: str | None) -> None:
         """Remember where to send; nothing is opened and `requests` is not imported yet."""
-        if not isinstance(url, str) or not url.startswith(("http://", "https://")):
-            raise SettingsError(f"the server's URL must begin with http:// or https://, got {url!r}")
-        if token is not None and not (isinstance(token, str) and _TOKEN.fullmatch(token)):
-            raise SettingsError(
-                "ARGUS_TOKEN is no token: it has characters that a header cannot carry; copy the whole line "
-                "that `argus token create` printed"
-            )
-        self.url = url.rstrip("/")
+        self.url = checked_address(url, token)
         self._token = token
         self._session: requests.Session | None = None
 
@@ -93,7 +94,7 @@ class HttpTransport:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            raise TransportError(f"no answer from {self.url}: {_innermost(error)}", retryable=True) from error
+            raise TransportError(f"no answer from {self.url}: {innermost(error)}", retryable=True) from error
         return _receipt(response, len(events))
 
     def _open_session(self) -> requests.Session:
@@ -115,6 +116,22 @@ class HttpTransport:
         if self._session is not None:
             self._session.close()
             self._session = None
+
+
+def checked_address(url: str, token: str | None) -> str:
+    """Return the server's URL without the slash at its end.
+
+    Raises:
+        SettingsError: the URL is none, or the token has characters that a header cannot carry.
+    """
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+        raise SettingsError(f"the server's URL must begin with http:// or https://, got {url!r}")
+    if token is not None and not (isinstance(token, str) and _TOKEN.fullmatch(token)):
+        raise SettingsError(
+            "ARGUS_TOKEN is no token: it has characters that a header cannot carry; copy the whole line "
+            "that `argus token create` printed"
+        )
+    return url.rstrip("/")
 
 
 def transport_for(url: str, token: str | None) -> Transport:
@@ -199,7 +216,7 @@ def _retry_after_s(response: requests.Response) -> float | None:
     return None if math.isnan(wait_s) else min(max(0.0, wait_s), _LONGEST_WAIT_S)
 
 
-def _innermost(error: BaseException) -> str:
+def innermost(error: BaseException) -> str:
     """Return the one readable sentence inside urllib3's nested errors."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause

@@ -1,0 +1,205 @@
+"""The commands that ask a server: `argus leaderboard` and `argus why`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from argus_core.errors import ReadError, SettingsError
+from argus_core.settings import DEFAULT_PROJECT
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from argus_core.reading import Server
+
+__all__ = ["leaderboard", "why"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_ABSENT = "∅"
+_WIDEST = 1_000_000
+_ARROWS = {"lower": "↓", "higher": "↑"}
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+"""What a name may hold and a terminal would obey: it is shown as �."""
+_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "bad": ("✕", "red")}
+
+
+class NoAnswer(click.ClickException):
+    """The server could not be asked, or would not say; that is neither a yes nor a no."""
+
+    exit_code = 3
+
+
+def reads(command: Command) -> Command:
+    """Give a command the options that name a server, a project and the form of the answer."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print the server's answer."),
+        click.option("--token", help="A token with the scope `read`; default ARGUS_TOKEN."),
+        click.option("--url", help="The server; default ARGUS_URL."),
+    ):
+        command = option(command)
+    return command
+
+
+def server_at(url: str | None, token: str | None) -> Server:
+    """Return the server to ask; a usage error if none is known."""
+    from argus_core.reading import Server
+
+    try:
+        return Server(url, token)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def asked(server: Server, *names: str, **more: Any) -> dict[str, Any]:
+    """Return the server's answer; a message and exit code 3 if there is none."""
+    try:
+        return server.ask(*names, **more)
+    except ReadError as error:
+        raise NoAnswer(str(error)) from None
+
+
+def plain(text: str) -> Text:
+    """Return text that a terminal shows and does not obey."""
+    from rich.text import Text
+
+    return Text(_UNSEEN.sub("�", text))
+
+
+@click.command()
+@click.argument("project", envvar="ARGUS_PROJECT", default=DEFAULT_PROJECT)
+@click.option("--group", type=click.Choice(["job", "cell", "model"]), default="job", show_default=True)
+@click.option("--metric", help="What ranks; default the project's.")
+@click.option("--sort", help="The column that orders the rows.")
+@click.option("--view", multiple=True, metavar="NAME=VALUE", help="Any other parameter of the page's URL.")
+@click.option("--limit", "-n", type=click.IntRange(1), help="Only so many rows.")
+@reads
+def leaderboard(
+    project: str,
+    group: str,
+    metric: str | None,
+    sort: str | None,
+    view: Sequence[str],
+    limit: int | None,
+    url: str | None,
+    token: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Show the leaderboard of PROJECT as its page does, in this terminal.
+
+    `--view model=patchtst`, `--view seeds=median` or `--view 'where=MSE<0.4'` ask as its URL does.
+    """
+    from rich.console import Console
+
+    params: dict[str, list[str]] = {}
+    for item in view:
+        name, sign, value = item.partition("=")
+        if not sign:
+            raise click.UsageError(f"--view takes NAME=VALUE, got {item!r}")
+        params.setdefault(name, []).append(value)
+    params |= {"group": [group], "metric": [metric or ""], "sort": [sort or ""]}
+    found = asked(server_at(url, token), "api", "projects", project, "leaderboard", params=params)
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    console = Console(soft_wrap=True, highlight=False)
+    _print_table(console, found, limit)
+
+
+def _print_table(console: Console, found: Mapping[str, Any], limit: int | None) -> None:
+    """Print as many columns as this terminal has room for, all of them where it is a file."""
+    columns, rows = found["columns"], found["rows"][:limit]
+    table = table_of(columns, rows)
+    while (
+        console.is_terminal
+        and sum(column["kind"] == "metric" for column in columns) > 1
+        and _width(console, table) > console.width
+    ):
+        columns = columns[:-1]
+        table = table_of(columns, rows)
+    console.width = max(console.width, _width(console, table))
+    console.print(table, crop=False)
+    if left := len(found["columns"]) - len(columns):
+        columns_left = f"{left} more column{'s' if left > 1 else ''}"
+        console.print(f"{columns_left} than fit here; a file gets them all, and --json.")
+    if more := len(found["rows"]) - len(rows):
+        console.print(f"{more} more row{'s' if more > 1 else ''}.")
+    for note in found["notes"]:
+        console.print(plain(note))
+
+
+def _width(console: Console, table: Table) -> int:
+    return console.measure(table, options=console.options.update(width=_WIDEST)).maximum
+
+
+def table_of(columns: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the table as the page has it: units in the header, best bold, second best underlined."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("#", justify="right", no_wrap=True)
+    for column in columns:
+        unit = f" {column['unit']}" if column["unit"] else ""
+        arrow = f" {_ARROWS[column['direction']]}" if column["direction"] in _ARROWS else ""
+        justify: Any = "right" if column["kind"] == "metric" else "left"
+        table.add_column(plain(column["label"] + unit + arrow), justify=justify, no_wrap=True)
+    for row in rows:
+        cells = [_cell(row, column) for column in columns]
+        table.add_row(plain("–" if row["rank"] is None else str(row["rank"])), *cells)
+    return table
+
+
+def _cell(row: Mapping[str, Any], column: Mapping[str, Any]) -> Text:
+    key = column["key"]
+    if column["kind"] != "metric":
+        text = plain(str(row.get(key) if row.get(key) not in (None, "") else "—"))
+        if key == "model" and row.get("superseded_by"):
+            text.append(" (superseded)", "dim")
+        return text
+    if key not in row["display"]:
+        return plain(_ABSENT)
+    text = plain(row["display"][key])
+    text.stylize("bold" if key in row["best"] else "underline" if key in row["second"] else "")
+    return text
+
+
+@click.command()
+@click.argument("job")
+@click.option("--project", envvar="ARGUS_PROJECT", default=DEFAULT_PROJECT, show_default=True)
+@click.option("--batch", help="Its batch, where several have such a job; default the latest.")
+@reads
+def why(
+    job: str, project: str, batch: str | None, url: str | None, token: str | None, *, as_json: bool
+) -> None:
+    """Say why JOB is on the leaderboard, or is not. Exit code 1 if it has no rank."""
+    from rich.console import Console
+    from rich.text import Text
+
+    server = server_at(url, token)
+    below = ("jobs", batch, job, "why") if batch else ("why", job)
+    found = asked(server, "api", "projects", project, *below, answers=(200, 404))
+    if "lines" not in found:
+        raise click.ClickException(str(found.get("error", "no such project")))
+    if as_json:
+        click.echo(json.dumps(found))
+        raise SystemExit(0 if found["ranked"] else 1)
+    console = Console(soft_wrap=True, highlight=False)
+    for line in found["lines"]:
+        mark, colour = _MARKS[line["verdict"]]
+        console.print(Text.assemble((mark, colour), " ", plain(line["fact"])))
+        if line["fix"]:
+            console.print(Text("  → ") + plain(line["fix"]))
+        if line["link"] and line["verdict"] != "ok":
+            console.print(Text(f"    {server.url}{line['link']}"))
+    console.print(plain(found["summary"]), style="bold")
+    if not found["ranked"]:
+        raise SystemExit(1)

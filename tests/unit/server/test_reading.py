@@ -1,0 +1,153 @@
+"""What programs and terminals read of a server: `argus_core.leaderboard` and the commands that ask."""
+
+import csv
+import io
+import json
+import math
+
+import pytest
+import requests
+from click.testing import CliRunner
+from real_server import RealServer
+from unit.server.wire import body
+
+import argus_core
+from argus_core.cli import cli
+from argus_core.errors import ReadError, SettingsError
+
+HOSTILE = "evil\x1b[31m\u202e[bold]x"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    server = RealServer(tmp_path_factory.mktemp("reading"))
+    server.start()
+    server.tokens = {scope: server.make_token(scope) for scope in ("report", "read")}
+    events = []
+    for at, (name, model, dataset, seed, metrics) in enumerate(
+        [
+            ("j1", "a", "d1", 0, {"MSE": 0.25, "Latency_P50": 0.002}),
+            ("j2", "a", "d1", 1, {"MSE": 0.75, "note": "x"}),
+            ("j3", HOSTILE, "d1", 0, {"MSE": 0.125}),
+            ("j4", "c", "d2", 0, {"MSE": "NaN"}),
+            ("j5", "c", "d2", 1, {"mse": 0.5, "rank": 7}),
+        ]
+    ):
+        events.append(body("job_start", name, at=at, model=model, dataset=dataset, seed=seed))
+        events.append(body("job_done", name, at=at, metrics=metrics))
+    answer = requests.post(
+        f"{server.url}/api/events/batch",
+        json={"events": events},
+        headers={"Authorization": f"Bearer {server.tokens['report']}"},
+        timeout=30,
+    )
+    assert answer.status_code == 200, answer.text
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def environment(served, monkeypatch):
+    monkeypatch.setenv("ARGUS_URL", served.url + "/")
+    monkeypatch.setenv("ARGUS_TOKEN", served.tokens["read"])
+    monkeypatch.setenv("ARGUS_PROJECT", "p")
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, arguments)
+
+
+def export(served, query=""):
+    headers = {"Authorization": f"Bearer {served.tokens['read']}"}
+    return requests.get(f"{served.url}/p/p/leaderboard.csv{query}", headers=headers, timeout=30).text
+
+
+@pytest.mark.parametrize("group", ["job", "cell"])
+def test_the_records_are_the_rows_of_the_csv_export_with_equal_keys(served, environment, group):
+    records = argus_core.leaderboard(group=group)
+
+    rows = list(csv.DictReader(io.StringIO(export(served, f"?group={group}"), newline="")))
+    assert len(records) == len(rows) > 2
+    assert {tuple(record) for record in records} == {tuple(records[0])}
+    assert set(rows[0]) - {"superseded_by"} <= set(records[0])
+    for record, row in zip(records, rows, strict=True):
+        assert record["model"] == row["model"].removeprefix("'")
+        value = record["MSE"]
+        assert row["MSE"] == ("" if value is None else "NaN" if math.isnan(value) else repr(value))
+
+
+def test_records_keep_raw_values_and_make_floats_of_what_diverged(environment):
+    by_job = {record["job_id"]: record for record in argus_core.leaderboard("p")}
+
+    assert by_job["j1"]["Latency_P50"] == 0.002
+    assert by_job["j2"]["note"] == "x"
+    assert by_job["j3"]["Latency_P50"] is None
+    assert math.isnan(by_job["j4"]["MSE"])
+    assert (by_job["j5"]["rank"], by_job["j5"]["metric:rank"]) == (None, 7)
+    (a, *_) = [r for r in argus_core.leaderboard("p", group="cell") if r["model"] == "a"]
+    assert (a["MSE"], a["MSE (n)"], a["MSE (std)"]) == (0.5, 2, pytest.approx(0.3535, abs=1e-4))
+
+
+def test_a_view_narrows_and_orders_the_records(environment):
+    records = argus_core.leaderboard("p", model=["a", "c"], where="MSE<0.5", sort="MSE")
+
+    assert [record["job_id"] for record in records] == ["j1"]
+
+
+def test_what_cannot_be_read_says_why(served, environment, monkeypatch):
+    with pytest.raises(ReadError, match="did you mean p") as error:
+        argus_core.leaderboard("P")
+    assert error.value.status == 404
+    with pytest.raises(ReadError, match="scope read"):
+        argus_core.leaderboard("p", token=served.tokens["report"])
+    with pytest.raises(ReadError, match="group=x is not a view"):
+        argus_core.leaderboard("p", group="x")
+    with pytest.raises(ReadError, match="no answer from http"):
+        argus_core.leaderboard("p", url="http://127.0.0.1:9")
+    monkeypatch.delenv("ARGUS_TOKEN")
+    with pytest.raises(ReadError, match="not public"):
+        argus_core.leaderboard("p")
+    monkeypatch.delenv("ARGUS_URL")
+    with pytest.raises(SettingsError, match="ARGUS_URL"):
+        argus_core.leaderboard("p")
+    with pytest.raises(SettingsError, match="http://"):
+        argus_core.leaderboard("p", url="ftp://x")
+
+
+def test_the_terminal_shows_the_table_and_obeys_no_name(environment):
+    result = run("leaderboard", "p")
+
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert "MSE ↓" in lines[0]
+    assert "Latency_P50 ms ↓" in lines[0]
+    assert lines[2].split()[:2] == ["1", "evil�[31m�[bold]x"]
+    assert "\x1b" not in result.output
+    assert "\u202e" not in result.output
+    assert "∅" in lines[2]
+    assert "within each dataset" in result.output
+    only = run(
+        "leaderboard", "p", "--view", "dataset=d1", "--view", "model=a", "--view", "model=c", "-n", "1"
+    )
+    assert "1 more row." in only.output
+    assert json.loads(run("leaderboard", "p", "--json").output)["total"] == 5
+    assert run("leaderboard", "p", "--view", "x").exit_code == 2
+    assert run("leaderboard", "nobody").exit_code == 3
+
+
+def test_why_is_answered_in_the_terminal_and_by_its_exit_code(served, environment):
+    ranked = run("why", "j1")
+    assert (ranked.exit_code, ranked.output.splitlines()[-1]) == (0, "It ranks 2 on d1 by MSE.")
+
+    unlike = run("why", "j5", "--batch", "b")
+    assert unlike.exit_code == 1
+    assert "✕ The job sent “mse”, the board ranks “MSE”." in unlike.output
+    assert "  → Send it as “MSE”" in unlike.output
+    missing = run("why", "J1")
+    assert missing.exit_code == 1
+    assert "There is one “j1”." in missing.output
+    assert json.loads(run("why", "j4", "--json").output)["ranked"] is False
+    assert run("why", "j1", "--url", "http://127.0.0.1:9").exit_code == 3
+    nowhere = run("why", "j1", "--project", "nobody")
+    assert nowhere.exit_code == 1
+    assert "no event has named a project" in nowhere.output
