@@ -9,10 +9,12 @@ import json
 from functools import cache
 from typing import Any
 
+import msgspec
 from litestar import Request
 from litestar.openapi.plugins import JsonRenderPlugin
 
 from argus_core.events import SCHEMA_VERSION, json_schema
+from argus_server.ranking.registry import Settings
 
 __all__ = ["DocumentPlugin", "document"]
 
@@ -134,8 +136,10 @@ def _schemas() -> dict[str, Schema]:
         "error": _MAYBE_TEXT,
     }
     batch = {"accepted": _COUNT, "rejected": _COUNT, "results": _list(_object(result, rejection))}
+    _, settings = msgspec.json.schema_components([Settings], ref_template="#/components/schemas/{name}")
     return {
         **definitions,
+        **settings,
         "AnyEvent": event,
         "Problem": _object({"status_code": _COUNT, "error": _TEXT}),
         "Refusal": _object({"error": _TEXT, **rejection}),
@@ -356,6 +360,25 @@ def _reading() -> Schema:
         "/api/projects/{project}/why/{job_id}": _why(
             "The same of the latest job with an id.", _path("project", "job_id")
         ),
+        "/api/projects/{project}/settings": {
+            "get": _operation(
+                "Return the settings of a project; what is not set is left out.",
+                {"200": _answer("They.", _ref("Settings")), **_UNKNOWN, "503": _BUSY},
+                parameters=_path("project"),
+            ),
+            "put": _operation(
+                "Replace the settings of a project.",
+                {
+                    "200": _answer("They, from now on.", _ref("Settings")),
+                    **_BAD_VIEW,
+                    **_UNKNOWN,
+                    "422": _answer("The settings contradict themselves; nothing has changed."),
+                    "503": _BUSY,
+                },
+                parameters=_path("project"),
+                requestBody={"required": True, "content": {_JSON: {"schema": _ref("Settings")}}},
+            ),
+        },
         "/p/{project}/live": {
             "get": _operation(
                 "Tell of every change of the project, as server-sent events.",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
+from urllib.parse import parse_qsl
 
 from litestar import Response, get
-from litestar.response import Stream
+from litestar.response import Redirect, Stream
 
 from argus_server.exports.leaderboard import (
     leaderboard_csv,
@@ -45,7 +46,17 @@ def leader_in_time(view: View, board: Board) -> Leader | None:
     return leader(view, board) if rows <= _LEADER_ROWS else None
 
 
-@get(["/p/{project:str}/leaderboard", "/p/{project:str}"], guards=READ)
+@get("/p/{project:str}", guards=READ)
+@in_thread
+def project_page(request: AnyRequest) -> Response[Any]:
+    """Show the project's default view: the leaderboard, as its settings would have it."""
+    name = name_in(request, "project")
+    chosen = request.app.state.store.settings.read(name).default_view
+    query = list(request.query_params.multi_items()) or parse_qsl(chosen, keep_blank_values=True)
+    return Redirect(path_to("p", name, "leaderboard", query=query), status_code=302)
+
+
+@get("/p/{project:str}/leaderboard", guards=READ)
 @in_thread
 def leaderboard_page(request: AnyRequest) -> Response[Any]:
     """Show the leaderboard."""
@@ -126,6 +137,7 @@ def leaderboard_as_markdown(request: AnyRequest) -> Response[Any]:
 
 
 LEADERBOARD_ROUTES = [
+    project_page,
     leaderboard_page,
     leaderboard_as_csv,
     leaderboard_as_json,

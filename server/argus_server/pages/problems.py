@@ -9,7 +9,15 @@ from typing import Any
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from argus_server.errors import BadView, StoreBusy, StoreError, UnknownBatch, UnknownJob, UnknownProject
+from argus_server.errors import (
+    BadSettings,
+    BadView,
+    StoreBusy,
+    StoreError,
+    UnknownBatch,
+    UnknownJob,
+    UnknownProject,
+)
 from argus_server.pages.render import Page, address, render
 from argus_server.pages.sign_in import sign_in_form
 
@@ -25,6 +33,7 @@ _TITLES = {
     405: "Not like this",
     413: "Too large",
     415: "Not in this format",
+    422: "This cannot be set so",
     429: "Too much at once",
     500: "Something went wrong on this server",
     503: "The database does not answer in time",
@@ -74,6 +83,11 @@ def on_bad_view(request: AnyRequest, error: BadView) -> Response[Any]:
     return _problem(request, 400, str(error), {})
 
 
+def on_bad_settings(request: AnyRequest, error: BadSettings) -> Response[Any]:
+    """Answer 422 and name the value."""
+    return _problem(request, 422, str(error), {})
+
+
 def on_store_error(request: AnyRequest, error: StoreError) -> Response[Any]:
     """Answer 503: the sender keeps its events and tries again."""
     logger.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
@@ -105,6 +119,7 @@ EXCEPTION_HANDLERS = {
     UnknownProject: on_unknown_project,
     UnknownBatch: on_unknown_part,
     UnknownJob: on_unknown_part,
+    BadSettings: on_bad_settings,
     BadView: on_bad_view,
     StoreError: on_store_error,
     StoreBusy: on_store_busy,

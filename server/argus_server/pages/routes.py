@@ -7,6 +7,7 @@ from argus_server.pages.job import JOB_ROUTES
 from argus_server.pages.jobs import JOBS_ROUTES
 from argus_server.pages.leaderboard import LEADERBOARD_ROUTES
 from argus_server.pages.projects import PROJECT_ROUTES
+from argus_server.pages.settings import SETTINGS_ROUTES
 from argus_server.pages.why import WHY_ROUTES
 
 __all__ = ["PAGE_ROUTES"]
@@ -18,4 +19,5 @@ PAGE_ROUTES = [
     *JOB_ROUTES,
     *BATCH_ROUTES,
     *WHY_ROUTES,
+    *SETTINGS_ROUTES,
 ]

@@ -10,9 +10,7 @@ from unit.server.wire import body, epoch
 
 from argus_core.events import encode_event
 
-FOR_PEOPLE = re.compile(
-    r"/|/sign-(in|out)|/tokens.*|/static/.*|/schema.*|/p/\{project\}|/p/\{project\}/(leaderboard|jobs|jobs/.*)"
-)
+FOR_PEOPLE = re.compile(r"/|/sign-(in|out)|/tokens.*|/static/.*|/schema.*|/p/\{project\}(/(?!live)[^.]*)?")
 
 
 @pytest.fixture
@@ -78,6 +76,9 @@ ANSWERED = [
     ("GET", "/api/projects/{project}/jobs", {"params": {"page": 0}}, 400),
     ("GET", "/api/projects/{project}/jobs/{batch_id}/{job_id}/why", {}, 200),
     ("GET", "/api/projects/{project}/why/{job_id}", {}, 200),
+    ("GET", "/api/projects/{project}/settings", {}, 200),
+    ("PUT", "/api/projects/{project}/settings", {"json": {"primary": "MSE"}}, 200),
+    ("PUT", "/api/projects/{project}/settings", {"json": {"metrics": {"a": {"alias_of": "a"}}}}, 422),
     ("GET", "/healthz", {}, 200),
     ("GET", "/readyz", {}, 200),
     ("GET", "/metrics", {}, 200),
