@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 
-__all__ = ["BatchProgress", "Range", "batch_progress", "epoch_durations_s", "job_eta_s"]
+__all__ = ["RECENT_EPOCHS", "BatchProgress", "Range", "batch_progress", "epoch_durations_s", "job_eta_s"]
 
 Range = tuple[float, float]
-_RECENT = 50
+RECENT_EPOCHS = 50
+"""So many of its latest epochs say how quick a job is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,19 @@ def epoch_durations_s(started_us: int | None, epochs: Sequence[tuple[int, int]])
         started_us: when the attempt began, if known.
         epochs: (epoch, moment of its end in µs), ascending.
     """
-    ends = [(number, at) for number, at in epochs if started_us is None or at >= started_us]
+    ends = _of_attempt(started_us, epochs)
     if started_us is not None and ends:
         ends.insert(0, (ends[0][0] - 1, started_us))
     return [
         (later - earlier) / 1e6 / (after - before)
-        for (before, earlier), (after, later) in itertools.pairwise(ends[-_RECENT:])
+        for (before, earlier), (after, later) in itertools.pairwise(ends[-RECENT_EPOCHS:])
         if after > before and later >= earlier
     ]
+
+
+def _of_attempt(started_us: int | None, epochs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the epochs that an attempt has behind it: those of an earlier one may have higher numbers."""
+    return [(number, at) for number, at in epochs if started_us is None or at >= started_us]
 
 
 def job_eta_s(
@@ -58,6 +64,7 @@ def job_eta_s(
 
     None before two epochs have passed, and where nobody has said how many there will be.
     """
+    epochs = _of_attempt(started_us, epochs)
     durations = epoch_durations_s(started_us, epochs)
     if len(durations) < 2 or epochs_total is None:
         return None

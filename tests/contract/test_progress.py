@@ -1,5 +1,7 @@
 """What is said of jobs and batches that have not ended: stalled or not, and how long they will take."""
 
+import itertools
+
 import pytest
 from unit.server.wire import START, done, epoch, event, job, start
 
@@ -111,3 +113,37 @@ def test_nothing_is_said_of_a_batch_while_one_of_its_jobs_cannot_be_told():
     assert batch_progress(counts, None, [5.0], [(1.0, 2.0), None]).eta_s is None
     assert batch_progress({"done": 3}, None, [5.0], []).eta_s is None
     assert batch_progress({"running": 1}, 3, [], [(1.0, 2.0)]).eta_s is None
+
+
+def test_epochs_of_an_earlier_attempt_do_not_say_how_many_are_left(store):
+    first = [start("j", epochs_total=10), *(epoch("j", i, at=10 * (i + 1)) for i in range(8))]
+    store.add_events([*first, start("j", at=100, epochs_total=10)])
+    store.add_events([epoch("j", i, at=110 + 10 * i) for i in range(3)])
+
+    at(store, 130)
+
+    assert summary(store).eta_s == (70, 70)
+
+
+def test_a_long_job_is_judged_by_its_latest_epochs(store):
+    ends = itertools.accumulate([10] * 40 + [2] * 60)
+    store.add_events([start("j", epochs_total=200)])
+    store.add_events([epoch("j", i, at=second) for i, second in enumerate(ends)])
+
+    at(store, 520)
+
+    assert summary(store).eta_s == (200, 200)
+
+
+def test_a_project_has_a_pulse(store):
+    store.add_events([*job("over", MSE=0.5), start("a", epochs_total=10), start("b", epochs_total=10)])
+    at(store, 30)
+    assert store.queries.pulse("p").next_finish_s is None
+
+    store.add_events([epoch("a", i, at=10 * (i + 1)) for i in range(3)])
+    store.add_events([epoch("b", i, at=5 * (i + 1)) for i in range(3)])
+
+    pulse = store.queries.pulse("p")
+    assert (pulse.version, pulse.total) == (10, 3)
+    assert pulse.counts == {"running": 2, "stalled": 0, "untested": 0, "done": 1, "failed": 0}
+    assert pulse.next_finish_s == (20, 20)  # b: seven epochs of 5 s, the last 15 s ago

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from argus_server.exports.text import iso_time
 from argus_server.ranking.values import raw_text
 
-__all__ = ["ago", "breakable", "duration", "iso_time", "plural", "raw_text", "when"]
+__all__ = ["ago", "breakable", "duration", "iso_time", "plural", "raw_text", "span", "when"]
 
 _CLOCKS_DIFFER_S = 60
 _MANY_DAYS = 1e7
@@ -38,6 +38,19 @@ def duration(seconds: float | None) -> str:
             return f"{seconds / size:.0f} {unit}"
     days = seconds / 86400
     return f"{days:,.0f} days" if days < _MANY_DAYS else f"{days:.2e} days"
+
+
+def span(seconds: tuple[float, float] | None) -> str:
+    """Return a range of time: "15 to 18 min"; "now" where it is over, nothing for none."""
+    if seconds is None:
+        return ""
+    if seconds[1] < 1:
+        return "now"
+    low, high = duration(seconds[0]), duration(seconds[1])
+    if low == high:
+        return high
+    number, _, unit = low.rpartition(" ")
+    return f"{number} to {high}" if high.endswith(f" {unit}") else f"{low} to {high}"
 
 
 def when(moment_us: int | None) -> str:

@@ -10,6 +10,7 @@ from litestar import Response, get
 from argus_core.conventions import CONVENTIONS
 from argus_server.pages.asking import READ, AnyRequest, name_in, queries_of
 from argus_server.pages.charts import loss_chart
+from argus_server.pages.frame import project_frame
 from argus_server.pages.render import Page, render
 from argus_server.pages.visitors import shown_job
 from argus_server.pages.why import why_panel
@@ -23,11 +24,11 @@ __all__ = ["JOB_ROUTES"]
 def job_page(request: AnyRequest) -> Response[str]:
     """Show one job."""
     name = name_in(request, "project")
+    frame = project_frame(request, name, "jobs")
     job = queries_of(request).job(name, name_in(request, "batch_id"), name_in(request, "job_id"))
     job = shown_job(request.user, name, job)
     context = {
-        "project": name,
-        "current": "jobs",
+        **frame,
         "job": job,
         "chart": loss_chart(job.epochs),
         "metrics": _in_order(job.metrics),

@@ -15,8 +15,8 @@ from argus_server.pages.asking import (
     count_pages,
     name_in,
     queries_of,
-    server_url,
 )
+from argus_server.pages.frame import project_frame
 from argus_server.pages.render import Page, render
 from argus_server.pages.visitors import shown_jobs
 from argus_server.ranking.view import View
@@ -39,18 +39,17 @@ def _job_list(request: AnyRequest, name: str, page_rows: int | None) -> tuple[Vi
 def jobs_page(request: AnyRequest) -> Response[str]:
     """Show the jobs, latest first."""
     name, rows = name_in(request, "project"), request.app.state.settings.page_rows
+    frame = project_frame(request, name, "jobs")
     view, jobs = _job_list(request, name, rows)
     pages = count_pages(view, jobs.total, rows)
     context = {
-        "project": name,
-        "current": "jobs",
+        **frame,
         "asked": view,
         "jobs": jobs,
         "batch": queries_of(request).batch(name, view.batch[0])
         if len(view.batch) == 1 and jobs.total
         else None,
         "pages": pages,
-        "server_url": server_url(request),
     }
     return render(request, Page("jobs.html", context))
 

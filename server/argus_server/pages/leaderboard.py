@@ -22,10 +22,10 @@ from argus_server.pages.asking import (
     count_pages,
     name_in,
     queries_of,
-    server_url,
 )
 from argus_server.pages.board_rows import board_rows
 from argus_server.pages.conditional import entity_tag, not_modified
+from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.render import Page, render
 from argus_server.ranking.board import Board
 from argus_server.ranking.leader import Leader, leader
@@ -61,25 +61,22 @@ def project_page(request: AnyRequest) -> Response[Any]:
 def leaderboard_page(request: AnyRequest) -> Response[Any]:
     """Show the leaderboard."""
     name, view, rows = name_in(request, "project"), asked_view(request), request.app.state.settings.page_rows
-    version = queries_of(request).version(name)
-    job_counts = queries_of(request).job_counts(name)
-    tag = entity_tag(request, version, job_counts)
+    frame = project_frame(request, name, "leaderboard")
+    tag = entity_tag(request, queries_of(request).version(name), pulse_tag(frame))
     if unchanged := not_modified(request, tag):
         return unchanged
     with queries_of(request).board(name, view) as board:
         table = rank(view, board, page_rows=rows)
         leads = leader_in_time(view, board)
     context = {
-        "project": name,
-        "current": "leaderboard",
+        **frame,
         "table": table,
         "rows": board_rows(table, view),
         "asked": view,
         "pages": count_pages(view, table.total, rows),
         "first_row": (view.page - 1) * rows,
         "leader": leads,
-        "job_counts": job_counts,
-        "server_url": server_url(request),
+        "job_counts": frame["pulse"].counts,
         "exports": [
             (label, _export_path(name, view, ending))
             for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"))

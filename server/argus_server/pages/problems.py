@@ -68,6 +68,7 @@ def on_unknown_project(request: AnyRequest, error: UnknownProject) -> Response[A
         "unknown": error.project,
         "nearest": nearest,
         "names": names[:100],
+        "live_awaits": error.project,
         "server_url": str(request.base_url).rstrip("/"),
     }
     return render(request, Page("unknown_project.html", context, 404))

@@ -21,6 +21,9 @@ __all__ = ["PROJECT_ROUTES"]
 
 logger = logging.getLogger(__name__)
 
+_LOOK_AGAIN_S = 5
+"""So often an open page asks whether a project has changed; there may be hundreds of them."""
+
 
 @get("/", guards=READ)
 @in_thread
@@ -33,6 +36,7 @@ def projects_page(request: AnyRequest) -> Response[str]:
         "leaders": leaders,
         "public": request.app.state.store.credentials.public_projects(),
         "server_url": server_url(request),
+        "live_poll_s": _LOOK_AGAIN_S,
     }
     return render(request, Page("projects.html", context))
 

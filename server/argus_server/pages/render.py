@@ -58,6 +58,7 @@ def make_environment(files: dict[str, StaticFile]) -> Environment:
         iso_time=filters.iso_time,
         plural=filters.plural,
         raw_text=filters.raw_text,
+        span=filters.span,
         when=filters.when,
     )
     return environment
@@ -90,6 +91,10 @@ def render(request: Request[Any, Any, Any], page: Page) -> Response[str]:
             "signed_in": request.scope.get("auth") == "session",
             "project": None,
             "current": "",
+            "pulse": None,
+            "live_url": "",
+            "live_poll_s": 0,
+            "live_awaits": "",
             "here": address(request),
             **page.context,
         }

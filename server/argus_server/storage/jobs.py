@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, case, func, select
 
-from argus_server.progress import Range, job_eta_s
+from argus_server.progress import RECENT_EPOCHS, Range, job_eta_s
 from argus_server.storage import schema
 from argus_server.storage.folding import EVERY, LISTED
 from argus_server.storage.statements import chunks
@@ -128,17 +128,24 @@ def job_etas(
 ) -> dict[int, Range]:
     """Return how long the running ones among these jobs will still take, as far as it can be told."""
     running = {row["job_no"]: row for row in rows if row["status"] == "running" and row["epochs_total"]}
-    table = schema.epoch.c
+    table, job = schema.epoch.c, schema.job
     ends: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for some in chunks(sorted(running)):
-        query = select(table.job_no, table.epoch, table.timestamp_us).where(
-            table.project_id == project_id, table.job_no.in_(some)
+        query = (
+            select(table.job_no, table.epoch, table.timestamp_us)
+            .join(job, and_(job.c.project_id == table.project_id, job.c.job_no == table.job_no))
+            .where(table.project_id == project_id, table.job_no.in_(some))
+            .where(table.epoch.between(job.c.epoch - RECENT_EPOCHS, job.c.epoch))
         )
         for job_no, epoch, at in connection.execute(query.order_by(table.job_no, table.epoch)):
             ends[job_no].append((epoch, at))
     etas = {}
     for job_no, row in running.items():
-        eta_s = job_eta_s(row["started_us"], ends[job_no], row["epochs_total"], now)
+        started_us, epochs = row["started_us"], ends[job_no]
+        if (row["epoch"] or 0) > RECENT_EPOCHS:  # what came before them is not at hand
+            epochs = [(number, at) for number, at in epochs if started_us is None or at >= started_us]
+            started_us = None
+        eta_s = job_eta_s(started_us, epochs, row["epochs_total"], now)
         if eta_s is not None:
             etas[job_no] = eta_s
     return etas

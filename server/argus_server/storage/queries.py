@@ -34,6 +34,7 @@ from argus_server.storage.job import (
     job_timeline,
 )
 from argus_server.storage.jobs import STATUSES, JobFilter, JobList, JobSummary, count_jobs, list_jobs
+from argus_server.storage.pulse import Pulse, pulse_of
 
 __all__ = [
     "STATUSES",
@@ -144,6 +145,15 @@ class Queries:
         with transaction(self._engine) as connection:
             row = _project(connection, project)
         return row["last_seq"], row["settings"]
+
+    def pulse(self, project: str) -> Pulse:
+        """Return how the project is doing, in few numbers.
+
+        Raises:
+            UnknownProject: no event has named it.
+        """
+        with transaction(self._engine) as connection:
+            return pulse_of(connection, _project(connection, project), self.clock())
 
     def job_counts(self, project: str) -> dict[str, int]:
         """Return how many jobs of the project there are in each status.
