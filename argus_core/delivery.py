@@ -14,7 +14,7 @@ from pathlib import Path
 from argus_core.errors import TransportError
 from argus_core.guard import swallowed
 from argus_core.journal import Chunk, Journal, JournalFile, dead_journals, same_url
-from argus_core.transport import Rejection, Transport
+from argus_core.transport import Receipt, Rejection, Transport
 
 __all__ = ["Delivery", "replay"]
 
@@ -32,6 +32,10 @@ class Delivery:
 
     `put` costs one write to disk and never waits for the network. The thread starts with the first
     event and belongs to the process that started it: after a fork, make a new `Delivery`.
+
+    Attributes:
+        rejected: how many events the server will never take.
+        unranked: job id → why the leaderboard will not rank that job, as the server said on the way.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Delivery:
         self._warned_waiting = False
         self._is_away = False
         self.rejected = 0
+        self.unranked: dict[str, str] = {}
 
     def put(self, line: bytes, *, makes_row: bool = True) -> None:
         """Take one event: when this returns, it is in the journal. Any thread."""
@@ -154,7 +159,7 @@ class Delivery:
         backoff_s = _FIRST_BACKOFF_S
         while True:
             try:
-                rejected = send_all(self._transport, chunk.lines)
+                receipt = send_all(self._transport, chunk.lines)
             except Exception as caught:  # noqa: BLE001 - whatever it was, the events are still here
                 error = _as_transport_error(caught)
                 if not error.retryable:
@@ -165,7 +170,8 @@ class Delivery:
                     return False
                 backoff_s = min(backoff_s * 2, _LONGEST_BACKOFF_S)
                 continue
-            self._park(chunk.lines, rejected)
+            self._park(chunk.lines, receipt.rejected)
+            self.unranked |= receipt.unranked
             self.journal.acknowledge(chunk)
             self._is_away = False
             if self._warned_waiting:
@@ -262,7 +268,7 @@ def replay(
     while chunk := file.read(EVENTS_PER_REQUEST):
         if not go_on():
             return count
-        rejected = send_all(transport, chunk.lines)
+        rejected = send_all(transport, chunk.lines).rejected
         if rejected:
             park_rejected(directory, chunk.lines, rejected)
         file.acknowledge(chunk)
@@ -281,24 +287,25 @@ def _as_transport_error(error: Exception) -> TransportError:
     return TransportError(f"{type(error).__name__}: {error}", retryable=True)
 
 
-def send_all(transport: Transport, lines: Sequence[bytes]) -> list[Rejection]:
-    """Send `lines`, in halves where the request is too large; return what was rejected.
+def send_all(transport: Transport, lines: Sequence[bytes]) -> Receipt:
+    """Send `lines`, in halves where the request is too large; return what the server said of all of them.
 
     Raises:
         TransportError: not all of them are known to be committed.
     """
     try:
-        return transport.send(lines).rejected
+        return transport.send(lines)
     except TransportError as error:
         if error.status == 400 or (error.status == 413 and len(lines) == 1):
             if len(lines) == 1:
-                return [Rejection(0, str(error))]
+                return Receipt([Rejection(0, str(error))])
         elif error.status != 413:
             raise
     half = len(lines) // 2
     first = send_all(transport, lines[:half])
     second = send_all(transport, lines[half:])
-    return first + [Rejection(item.index + half, item.reason) for item in second]
+    moved = [Rejection(item.index + half, item.reason) for item in second.rejected]
+    return Receipt(first.rejected + moved, first.unranked | second.unranked)
 
 
 def park_rejected(directory: Path, lines: Sequence[bytes], rejected: Sequence[Rejection]) -> None:

@@ -50,6 +50,7 @@ JobStatus = Literal["running", "done", "failed", "interrupted"]
 
 _CURVES_AND_LOGS = frozenset({"job_epoch", "resource_snapshot", "log_line"})
 _MAX_NAMED = 10
+_MOST_UNRANKED = 3
 _MAX_BATCH_ID = 128
 _MAX_JOB_ID = 256
 
@@ -254,8 +255,10 @@ class Reporter:
         with self._lock:
             delivery, self._delivery = self._delivery, None
         _open_reporters.discard(self)
-        if delivery is not None and delivery.pid == os.getpid() and not delivery.close(timeout_s):
-            self._say_how_to_sync(delivery.journal)
+        if delivery is not None and delivery.pid == os.getpid():
+            if not delivery.close(timeout_s):
+                self._say_how_to_sync(delivery.journal)
+            self._say_what_is_unranked(delivery.unranked)
         self._close_sinks(deadline)
 
     def _close_sinks(self, deadline: float) -> None:
@@ -308,6 +311,14 @@ class Reporter:
                 journal.path,
                 where,
             )
+
+    def _say_what_is_unranked(self, reasons: Mapping[str, str]) -> None:
+        """Say, in one line, what the server told on the way of jobs that will have no rank."""
+        if reasons:
+            some = [f"{job_id}: {reason}" for job_id, reason in list(reasons.items())[:_MOST_UNRANKED]]
+            more = f" And {len(reasons) - len(some)} more." if len(reasons) > len(some) else ""
+            count = "1 job has" if len(reasons) == 1 else f"{len(reasons)} jobs have"
+            logger.warning("argus: %s no rank on the leaderboard. %s%s", count, " ".join(some), more)
 
     def __enter__(self) -> Reporter:
         """Announce the batch; of a process that is not rank zero only if it makes a job."""

@@ -45,9 +45,14 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The server has committed every event of the request, but the `rejected` ones."""
+    """The server has committed every event of the request, but the `rejected` ones.
+
+    Attributes:
+        unranked: job id → why the leaderboard will not rank that job, of those that this request ended.
+    """
 
     rejected: list[Rejection] = field(default_factory=list)
+    unranked: dict[str, str] = field(default_factory=dict)
 
 
 class Transport(Protocol):
@@ -158,7 +163,7 @@ def _receipt(response: requests.Response, count: int) -> Receipt:
             f"{response.url} rejected {count} events in one word", retryable=False, status=413
         )
     if status < 300:
-        return Receipt(_rejections(answer, count))
+        return Receipt(_rejections(answer, count), _unranked(answer))
     if status == 422:
         # No event of the request was valid: each is rejected for its own reason.
         rejected = _rejections(answer, count)
@@ -183,6 +188,13 @@ def _rejections(answer: Any, count: int) -> list[Rejection]:
         for index, result in enumerate(results[:count])
         if isinstance(result, dict) and result.get("status") == "rejected"
     ]
+
+
+def _unranked(answer: dict[str, Any]) -> dict[str, str]:
+    """Return what the server says of jobs that will have no rank; an older server says nothing."""
+    said = answer.get("unranked")
+    jobs = [job for job in said if isinstance(job, dict)] if isinstance(said, list) else []
+    return {str(job.get("job_id")): str(job.get("reason")) for job in jobs}
 
 
 def _json(response: requests.Response) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -24,14 +25,21 @@ from argus_core.events import (
 )
 from argus_server.auth import require
 from argus_server.bodies import Allowance, expand
-from argus_server.errors import WriterBusy
+from argus_server.errors import StoreError, WriterBusy
+from argus_server.ranking.rank import default_metric
+from argus_server.ranking.values import flatten
+from argus_server.ranking.view import View
+from argus_server.ranking.why import unranked_reason
 from argus_server.settings import Limits
 from argus_server.storage.credentials import Grant
+from argus_server.storage.queries import Queries
 from argus_server.storage.store import Stored
 from argus_server.storage.writer import GroupWriter
 from argus_server.urls import read_segment
 
 __all__ = ["INGEST_ROUTES", "check_limits", "read_event", "read_items"]
+
+logger = logging.getLogger(__name__)
 
 _INLINE_BYTES = 64 * 1024
 _PART_BYTES = 512 * 1024
@@ -39,6 +47,7 @@ _PART_BYTES = 512 * 1024
 _VALUE_BYTES = 56
 """About what a value takes in memory beside its text."""
 _EXCERPT = 500
+_MOST_TOLD = 20
 _MAX_INTEGER = 2**53
 _FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=timezone.utc)
@@ -215,13 +224,15 @@ async def take_events(request: Request[Any, Any, Any]) -> Response[Any]:
     body = await _body(request)
     pieces = await _work(request, len(body), partial(split_events, body))
     answer = _Answer(_allowance(request))
+    ended: list[Event] = []
     for part in _parts(pieces):
         items = await _work(request, sum(map(len, part)), partial(read_items, part, _limits(request)))
         events = [item for item in items if isinstance(item, Event)]
         request.app.state.metrics.rejected(len(items) - len(events))
         _check_projects(request.user, events)
         answer.add(items, await _store(request, events, _weight(part)) if events else [])
-    return answer.response()
+        ended += [event for event in events if event.event_type == "job_done"][: _MOST_TOLD - len(ended)]
+    return answer.response(await _unranked(request, ended))
 
 
 @dataclass
@@ -255,9 +266,11 @@ class _Answer:
         self.allowance.take(len(text))
         self.results.append(text)
 
-    def response(self) -> Response[Any]:
+    def response(self, unranked: Sequence[Mapping[str, str]]) -> Response[Any]:
         """Return 200, or 422 with the first reason if there was no good event among them."""
         content: dict[str, Any] = {"accepted": self.accepted, "rejected": self.rejected}
+        if unranked:
+            content["unranked"] = unranked
         status_code = 200
         if self.first is not None and not self.accepted:
             status_code = 422
@@ -331,6 +344,36 @@ async def _store(request: Request[Any, Any, Any], events: list[Event], size_byte
         headers = {"Retry-After": str(busy.retry_after_s)}
         raise HTTPException(status_code=429, detail=str(busy), headers=headers) from None
     return await asyncio.shield(asyncio.wrap_future(future))
+
+
+async def _unranked(request: Request[Any, Any, Any], ended: Sequence[Event]) -> list[dict[str, str]]:
+    """Return the jobs among these that will have no rank, and why: their sender says it to who waits there.
+
+    The answer to the events carries it, so that a client learns it without another request, with a token
+    that may only report, and never waits for it.
+    """
+    if not ended:
+        return []
+    try:
+        return await anyio.to_thread.run_sync(_why_unranked, request.app.state.store.queries, ended)
+    except StoreError as error:  # the events are stored all the same
+        logger.warning("jobs are not told whether they rank: %s", error)
+        return []
+
+
+def _why_unranked(queries: Queries, ended: Sequence[Event]) -> list[dict[str, str]]:
+    latest = {(event.source.project, event.batch_id, event.job_id or ""): event for event in ended}
+    told = []
+    for project in {name for name, _, _ in latest}:
+        with queries.board(project, View()) as board:
+            settings = board.settings
+            metric, _ = default_metric(board.keys, settings.primary)
+        for (name, batch_id, job_id), event in latest.items():
+            metrics = settings.settle(flatten(event.data.get("metrics") or {}), batch_id)
+            fact, fix = unranked_reason(metrics, metric)
+            if name == project and fact:
+                told.append({"batch_id": batch_id, "job_id": job_id, "reason": f"{fact} {fix}"})
+    return told
 
 
 # --- beside the events ------------------------------------------------------------------------

@@ -144,7 +144,9 @@ def _schemas() -> dict[str, Schema]:
         "Problem": _object({"status_code": _COUNT, "error": _TEXT}),
         "Refusal": _object({"error": _TEXT, **rejection}),
         "Stored": _object({"accepted": {"const": True}, "event_id": _COUNT, "deduplicated": _FLAG}),
-        "Results": _object(batch),
+        "Results": _object(
+            batch, {"unranked": _list(_object({"batch_id": _TEXT, "job_id": _TEXT, "reason": _TEXT}))}
+        ),
         "AllRefused": _object({"error": _TEXT, **rejection, **batch}),
         "Projects": _object({"projects": _list(_project())}),
         "Leaderboard": _leaderboard(),

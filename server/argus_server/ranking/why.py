@@ -182,12 +182,10 @@ class _Checklist:
     def __init__(self, view: View, board: Board, job: JobFacts) -> None:
         self._view = view
         self._board = board
-        self._job = job
+        job = self._job = replace(job, metrics=board.settings.settle(job.metrics, job.batch_id))
         self._ranking = Ranking(replace(view, group="job", page=1, after=""), board)
         self._metric = self._ranking.metric
         self._placed = _find(board, job) if job.status == "done" and not job.fast_dev_run else None
-        if self._placed is not None:
-            self._job = replace(job, metrics=self._placed.job.metrics)
 
     def answer(self) -> Answer:
         """Return all lines, and what they come to."""

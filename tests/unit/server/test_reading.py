@@ -151,3 +151,30 @@ def test_why_is_answered_in_the_terminal_and_by_its_exit_code(served, environmen
     nowhere = run("why", "j1", "--project", "nobody")
     assert nowhere.exit_code == 1
     assert "no event has named a project" in nowhere.output
+
+
+def report(served, project, jobs):
+    reporter = argus_core.Reporter("b", project=project, url=served.url, token=served.tokens["report"])
+    with reporter:
+        for name, metrics in jobs.items():
+            reporter.job(name, model=name, dataset="d", seed=0).done(metrics)
+
+
+def test_who_trained_is_told_at_the_end_which_jobs_have_no_rank_and_why(served, caplog):
+    report(served, "told", {"good": {"MSE": 0.5}, "spelt": {"mse": 0.5}, "lost": {"MSE": math.nan}})
+
+    (said,) = [record.getMessage() for record in caplog.records if "rank" in record.getMessage()]
+    assert said.startswith("argus: 2 jobs have no rank on the leaderboard. ")
+    assert "spelt: The job sent “mse”, the board ranks “MSE”. Send it as “MSE”" in said
+    assert "lost: MSE is NaN" in said
+    assert "good" not in said
+
+
+def test_nothing_is_said_of_jobs_that_rank_nor_of_a_server_that_is_away(served, caplog):
+    report(served, "fine", {"good": {"accuracy": 0.5}})
+    assert not caplog.records
+
+    away = argus_core.Reporter("b", project="fine", url="http://127.0.0.1:9", flush_timeout_s=1.0)
+    with away:
+        away.job("x", model="x").done({"mse": 1.0})
+    assert not [record for record in caplog.records if "no rank" in record.getMessage()]
