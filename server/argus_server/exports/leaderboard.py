@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from argus_server.exports.text import csv_text, iso_time, markdown_text
+from argus_server.exports.text import csv_fields, iso_time, markdown_text
 from argus_server.ranking.board import Placed
 from argus_server.ranking.rank import Ranking
 from argus_server.ranking.table import Cell, Column, Row
@@ -43,7 +43,7 @@ def leaderboard_csv(ranking: Ranking) -> Iterator[str]:
     for some in _batched(chain([_csv_header(ranking, grouped=grouped)], rows)):
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\r\n")
-        writer.writerows([csv_text(value) for value in row] for row in some)
+        writer.writerows(map(csv_fields, some))
         yield out.getvalue()
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from argus_server.ranking.values import raw_text
 
-__all__ = ["csv_text", "iso_time", "markdown_text"]
+__all__ = ["csv_fields", "csv_text", "iso_time", "markdown_text"]
 
 _FORMULA = (
     "=",
@@ -35,12 +36,17 @@ def csv_text(value: Any) -> str:
 
     Text that looks like a formula gets an apostrophe; numbers stay numbers, -0.5 too.
     """
-    if type(value) is float:
-        return repr(value)  # as nearly all are
+    if type(value) is str and value[:1].isalnum() and "\x00" not in value:
+        return value  # as nearly all are
     text = raw_text(value)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     is_formula = text.startswith(_CONTROL) or text.lstrip().startswith(_FORMULA)
     return "'" + text if is_formula and not is_number else text
+
+
+def csv_fields(values: Iterable[Any]) -> list[Any]:
+    """Return the fields of one line, for a writer of `csv`: it writes floats by their `repr` itself."""
+    return [value if type(value) is float else csv_text(value) for value in values]
 
 
 def markdown_text(text: str) -> str:
