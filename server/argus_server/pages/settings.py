@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast, get_args
 from urllib.parse import parse_qsl
 
 import anyio.to_thread
-import msgspec
 from litestar import Response, get, post, put
 from litestar.datastructures import FormMultiDict
 from litestar.response import Redirect
 from msgspec import structs
 
-from argus_core.conventions import Convention, Direction, Role, convention
+from argus_core.conventions import CONVENTIONS, Convention, Direction, Role, convention
 from argus_server.auth import check_form_token, require, require_browser
 from argus_server.errors import BadSettings, BadView
 from argus_server.pages.asking import AnyRequest, name_in, queries_of
@@ -53,10 +53,13 @@ async def change_settings(request: AnyRequest) -> Response[Any]:
 def _change(request: AnyRequest, form: FormMultiDict) -> Response[Any]:
     name = name_in(request, "project")
 
+    metrics, names = _store(request).registry(name), _names(request)
+
     def change(known: Settings) -> Settings:
         if str(form.get("version", "")) != _version(known):
             raise BadSettings("somebody else changed the settings meanwhile; look at them and try again")
-        return _read_form(form, known)
+        keys = {item.key for item in metrics} | {known.canonical(item.key) for item in metrics}
+        return _read_form(form, known, {**names, "key": sorted(keys)})
 
     try:
         _store(request).change(name, change)
@@ -106,18 +109,19 @@ def _version(settings: Settings) -> str:
     return hashlib.blake2b(settings.encode().encode(), digest_size=8).hexdigest()
 
 
-def _read_form(form: FormMultiDict, known: Settings) -> Settings:
+def _read_form(form: FormMultiDict, known: Settings, names_of: Mapping[str, Sequence[str]]) -> Settings:
     """Return the settings of the form; corrections stay but where they are to be forgotten."""
+    key_of, model_of, dataset_of = (_as_sent(names_of[kind]) for kind in ("key", "model", "dataset"))
 
     def column(name: str) -> list[str]:
         return [str(value).strip() for value in form.getall(name, [])]
 
-    def names(name: str) -> list[str]:
-        return [_name(text) for text in column(name)]
+    def names(name: str, as_sent: Callable[[str], str]) -> list[str]:
+        return [as_sent(text) for text in column(name)]
 
     texts = (column(name) for name in ("role", "direction", "unit", "label", "resolution"))
-    rows = list(zip(names("key"), names("alias_of"), *texts, strict=False))
-    forget = set(names("forget"))
+    rows = list(zip(names("key", key_of), names("alias_of", key_of), *texts, strict=False))
+    forget = set(names("forget", key_of))
     metrics = dict(known.metrics)
     for key, alias_of, role, direction, unit, label, resolution in rows:
         metrics[key] = MetricSetting(
@@ -131,11 +135,11 @@ def _read_form(form: FormMultiDict, known: Settings) -> Settings:
         )
     settings = structs.replace(
         known,
-        primary=_name(str(form.get("primary", ""))) or None,
-        baseline=_name(str(form.get("baseline", ""))) or None,
+        primary=key_of(str(form.get("primary", ""))) or None,
+        baseline=model_of(str(form.get("baseline", ""))) or None,
         default_view=str(form.get("default_view", "")).strip().lstrip("?"),
-        models=_labels(names("model"), column("model_label")),
-        datasets=_labels(names("dataset"), column("dataset_label")),
+        models=_labels(names("model", model_of), column("model_label")),
+        datasets=_labels(names("dataset", dataset_of), column("dataset_label")),
         metrics={key: setting for key, setting in metrics.items() if setting != MetricSetting()},
     )
     _check_view(settings.default_view)
@@ -143,12 +147,20 @@ def _read_form(form: FormMultiDict, known: Settings) -> Settings:
     return structs.replace(settings, primary=settings.canonical(primary) if primary else None)
 
 
-def _name(text: str) -> str:
-    """Return a name as the form carries it: as JSON, because a field cannot hold every character."""
-    try:
-        return msgspec.json.decode(text, type=str) if text else ""
-    except msgspec.DecodeError:
-        raise BadSettings(f"{text!r} is no name in a form of ours") from None
+_LINE_END = re.compile("\r\n?")
+
+
+def _as_sent(names: Iterable[str]) -> Callable[[str], str]:
+    """Return what finds a name again after a form has carried it: browsers write its line ends anew."""
+    carried = {_LINE_END.sub("\n", name).strip(): name for name in names}
+
+    def name(text: str) -> str:
+        found = carried.get(_LINE_END.sub("\n", text).strip())
+        if text and found is None:
+            raise BadSettings(f"{text!r} is no name of this project")
+        return found or ""
+
+    return name
 
 
 def _check_view(query: str) -> None:
@@ -178,9 +190,7 @@ def _labels(names: Sequence[str], shown: Sequence[str]) -> dict[str, str]:
 def _page(request: AnyRequest, *, problem: str = "", status_code: int = 200) -> Response[str]:
     name = name_in(request, "project")
     settings = _store(request).read(name)
-    registry = _store(request).registry(name)
-    with queries_of(request).board(name, View()) as board:
-        names = {field: [value for value, _ in board.names(field)] for field in ("model", "dataset")}
+    registry = sorted(_store(request).registry(name), key=_place)
     public = request.app.state.store.credentials.public_projects()
     context = {
         "project": name,
@@ -188,8 +198,8 @@ def _page(request: AnyRequest, *, problem: str = "", status_code: int = 200) -> 
         "settings": settings,
         "version": _version(settings),
         "metrics": [_metric(item, settings) for item in registry],
-        "keys": sorted({settings.canonical(item.key) for item in registry}),
-        "names": names,
+        "keys": list(dict.fromkeys(settings.canonical(item.key) for item in registry)),
+        "names": _names(request),
         "roles": _ROLES,
         "directions": _DIRECTIONS,
         "is_public": name in public,
@@ -198,6 +208,20 @@ def _page(request: AnyRequest, *, problem: str = "", status_code: int = 200) -> 
         "problem": problem,
     }
     return render(request, Page("settings.html", context, status_code))
+
+
+def _names(request: AnyRequest) -> dict[str, list[str]]:
+    """Return the names of the models and datasets that are on the leaderboard."""
+    with queries_of(request).board(name_in(request, "project"), View()) as board:
+        return {field: [value for value, _ in board.names(field)] for field in ("model", "dataset")}
+
+
+_PLACES = {key: place for place, key in enumerate(CONVENTIONS)}
+
+
+def _place(item: RegisteredMetric) -> tuple[int, int, str]:
+    """Return where a metric stands: as on the leaderboard, the well-known ones first."""
+    return _PLACES.get(item.key, len(_PLACES)), -item.count, item.key
 
 
 def _metric(item: RegisteredMetric, settings: Settings) -> dict[str, Any]:

@@ -176,7 +176,7 @@ class Reader:
     def _get(self, url: str):
         accept = "application/json" if url.startswith("/api/") else "text/html"
         headers = {"Authorization": f"Bearer {self.token}", "Accept": accept}
-        return self.client.get(url, headers=headers, follow_redirects=False)
+        return self.client.get(url, headers=headers, follow_redirects=True)
 
 
 @pytest.fixture(scope="module")
