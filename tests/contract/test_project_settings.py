@@ -114,7 +114,7 @@ def test_projections_made_anew_follow_the_settings(filled):
 
 
 def test_values_within_the_resolution_share_their_rank(filled):
-    filled.add_events(job("d", "m4", MSE=0.301))
+    filled.add_events(job("d", "m4", MSE=0.31))  # 0.31 − 0.3 is 0.010000000000000009
 
     setting(filled, MSE=MetricSetting(resolution=0.01))
 

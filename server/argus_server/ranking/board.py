@@ -53,12 +53,12 @@ STYLE_DATASETS = 64
 
 def tied(a: float, b: float, resolution: float = 0.0) -> bool:
     """Whether two values are one, up to rounding, or up to what the metric can tell apart."""
-    return abs(a - b) <= max(TIE * max(abs(a), abs(b)), resolution)
+    return abs(a - b) <= resolution + TIE * max(abs(a), abs(b))
 
 
 def room_around(value: float, resolution: float = 0.0) -> float:
     """Return how far from a value others are still tied with it."""
-    return max(TIE * abs(value), resolution)
+    return resolution + TIE * abs(value)
 
 
 def better_than(value: float, *, higher: bool, resolution: float = 0.0) -> float:
