@@ -20,6 +20,7 @@ values = st.one_of(
     st.floats(-10, 10, allow_nan=False).map(lambda number: round(number, 2)),
 )
 names = st.sampled_from([None, "", "a", "b", "B", "é", "x" * 70 + "1", "x" * 70 + "2"])
+FACETS = ("model", "dataset", "batch", "seed", "host", "user")
 metrics = st.dictionaries(st.sampled_from(["MSE", "accuracy", "mine", "Latency_P50", "seed"]), values)
 jobs = st.lists(
     st.tuples(
@@ -94,11 +95,13 @@ def test_every_view_is_the_one_that_is_ranked_in_memory(store, jobs, view, page)
 
     with store.queries.board(project, view) as board:
         whole, leads = rank(view, board), leader(view, board)
+        named = {field: board.names(field) for field in FACETS}
         one = View(sort=view.sort, order=view.order, then=view.then, page=page)
         paged = rank(one, board, page_rows=3)
 
     assert whole == rank(view, expected)
     assert leads == leader(view, expected)
+    assert named == {field: expected.names(field) for field in FACETS}
     assert [row.rank for row in whole.rows] == [rank for rank, _ in Ranking(view, expected).raw()] or (
         view.group == "cell"
     )

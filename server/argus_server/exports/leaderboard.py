@@ -160,9 +160,12 @@ def _raw(cell: Cell) -> Any:
 
 
 def leaderboard_markdown(ranking: Ranking) -> Iterator[str]:
-    """Yield a Markdown table as the page shows it: units in the header, best bold, second underlined."""
-    header = ["#", *(_heading(column) for column in ranking.columns)]
-    rules = ["--:", *("--:" if column.kind == "metric" else ":--" for column in ranking.columns)]
+    """Yield a Markdown table as the page shows it, of the chosen columns in their order.
+
+    Units are in the header, the best is bold, the second best underlined.
+    """
+    header = ["#", *(_heading(column) for column in ranking.chosen)]
+    rules = ["--:", *("--:" if column.kind == "metric" else ":--" for column in ranking.chosen)]
     rows = (_markdown_row(ranking, row) for row in ranking.stream())
     for some in _batched(chain([header, rules], rows)):
         yield "".join("| " + " | ".join(line) + " |\n" for line in some)
@@ -176,7 +179,7 @@ def _heading(column: Column) -> str:
 
 def _markdown_row(ranking: Ranking, row: Row) -> list[str]:
     cells = [str(row.rank) if row.rank is not None else ""]
-    for column in ranking.columns:
+    for column in ranking.chosen:
         if column.kind == "identity":
             is_old = column.key == "model" and row.superseded_by
             cells.append(markdown_text(getattr(row, column.key) or "—") + (" (superseded)" if is_old else ""))

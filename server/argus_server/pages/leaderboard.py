@@ -23,6 +23,9 @@ from argus_server.pages.asking import (
     name_in,
     queries_of,
 )
+from argus_server.pages.board_columns import chooser, moved
+from argus_server.pages.board_filters import facets, hiding
+from argus_server.pages.board_order import headings, sortings
 from argus_server.pages.board_rows import board_rows
 from argus_server.pages.conditional import entity_tag, not_modified
 from argus_server.pages.frame import project_frame, pulse_tag
@@ -61,6 +64,8 @@ def project_page(request: AnyRequest) -> Response[Any]:
 def leaderboard_page(request: AnyRequest) -> Response[Any]:
     """Show the leaderboard."""
     name, view, rows = name_in(request, "project"), asked_view(request), request.app.state.settings.page_rows
+    if changed := _rearranged(request, name, view):
+        return changed
     frame = project_frame(request, name, "leaderboard")
     tag = entity_tag(request, queries_of(request).version(name), pulse_tag(frame))
     if unchanged := not_modified(request, tag):
@@ -68,14 +73,20 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
     with queries_of(request).board(name, view) as board:
         table = rank(view, board, page_rows=rows)
         leads = leader_in_time(view, board)
+        filters = facets(view, board, request.user)
+        settings = board.settings
     context = {
         **frame,
         "table": table,
-        "rows": board_rows(table, view),
+        "rows": board_rows(table, view, settings),
+        "headings": headings(table, view),
+        "sortings": sortings(table, view),
+        "columns": chooser(table, view),
+        "facets": filters,
         "asked": view,
         "pages": count_pages(view, table.total, rows),
-        "first_row": (view.page - 1) * rows,
         "leader": leads,
+        "hiding": hiding(queries_of(request), name, view) if not table.total and view.is_filtered else [],
         "job_counts": frame["pulse"].counts,
         "exports": [
             (label, _export_path(name, view, ending))
@@ -83,6 +94,15 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
         ],
     }
     return render(request, Page("leaderboard.html", context, headers={"ETag": tag}))
+
+
+def _rearranged(request: AnyRequest, project: str, view: View) -> Response[Any] | None:
+    """Return the way to the view with one column moved, if a button of the column chooser asks for it."""
+    for name, places in (("left", -1), ("right", 1)):
+        if column := request.query_params.get(name):
+            path = path_to("p", project, "leaderboard", query=moved(view, column, places).query())
+            return Redirect(f"{path}#columns-list", status_code=303)
+    return None
 
 
 def _export_path(project: str, view: View, ending: str) -> str:

@@ -210,7 +210,11 @@ class Board(Protocol):
     keys: Sequence[MetricKey]
 
     def names(self, field: str) -> Sequence[tuple[str, int]]:
-        """Return the values of `model`, `dataset`, `seed`, `host` or `user`, each with its number of rows."""
+        """Return the values of a field that jobs can be filtered by, each with its number of jobs.
+
+        Args:
+            field: `model`, `dataset`, `seed`, `host`, `user`, or `batch`, which costs a look at every job.
+        """
 
     def total(self, wanted: Wanted) -> int:
         """Return how many rows there are."""
@@ -285,7 +289,8 @@ class MemoryBoard:
 
     def names(self, field: str) -> Sequence[tuple[str, int]]:
         """See `Board.names`."""
-        return sorted(Counter(getattr(job, field) or "" for job in self.jobs).items())
+        attribute = "batch_id" if field == "batch" else field
+        return sorted(Counter(getattr(job, attribute) or "" for job in self.jobs).items())
 
     def total(self, wanted: Wanted) -> int:
         """See `Board.total`."""

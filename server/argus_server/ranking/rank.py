@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ from argus_server.ranking.board import (
 from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.table import Cell, Column, MetricKey, RankedTable, Row
 from argus_server.ranking.values import finite
-from argus_server.ranking.view import IDENTITY, View, column_id, metric_of
+from argus_server.ranking.view import CURVE, IDENTITY, View, column_id, metric_of, read_further, write_further
 
 __all__ = ["Ranking", "default_metric", "rank"]
 
@@ -81,7 +81,7 @@ class Ranking:
         self.view = _settled(view, sort, then, self._meanings)
         self.order = replace(
             _order(sort, descends=self.view.order == "desc"),
-            then=tuple(_order(text.removeprefix("-"), descends=text.startswith("-")) for text in then),
+            then=tuple(_order(name, descends=descends) for name, descends in then),
         )
         self._directions = {
             key: known.direction == "higher"
@@ -91,8 +91,10 @@ class Ranking:
         self._names = {name: [value for value, _ in board.names(name)] for name in ("model", "dataset")}
         named = "styles" if view.group == "job" else "styles of cells"
         self._styles = board.memo(named, self._choose_styles)
-        self._style_items = [(key, style) for key, (_, style) in self._styles.items()]
-        self.columns = _columns(view, board.keys, self.metric, self._styles)
+        self.offered = _offered(view, board.keys, self.metric, self._styles)
+        self.layout = _layout(view, self.offered)
+        self.columns = [column for column in self.offered if column.has_values and column.role != "hidden"]
+        self.chosen = [column for column in self.layout if column.has_values]
         told = (
             note if not view.sort else "",
             more,
@@ -140,7 +142,7 @@ class Ranking:
 
     @property
     def metric_columns(self) -> list[Column]:
-        """The columns that are metrics, in order."""
+        """The columns that are metrics, in order, whichever are chosen."""
         return [column for column in self.columns if column.kind == "metric"]
 
     @property
@@ -161,7 +163,7 @@ class Ranking:
         skip = 0 if after is not None else (self._asked.page - 1) * page_rows
         items, following = self._board.walk(self.order, self._wanted, after=after, skip=skip, limit=page_rows)
         items = in_natural_order(items, self.order)
-        return self._table(self._rows(items), following)
+        return self._table(self._rows(items, keys={column.key for column in self.chosen}), following)
 
     def whole(self) -> RankedTable:
         """Return every row, from the first."""
@@ -196,7 +198,7 @@ class Ranking:
         return RankedTable(
             project=self._board.project,
             view=self.view,
-            columns=self.columns,
+            columns=self.chosen,
             rows=rows,
             total=self.total,
             ranked_by=self.metric,
@@ -204,16 +206,27 @@ class Ranking:
             next=following.text() if following is not None else "",
             models=self._names["model"],
             datasets=self._names["dataset"],
+            layout=self.layout,
+            offered=self.offered,
         )
 
-    def _rows(self, items: Sequence[Placed], ranks: Mapping[int, int] | None = None) -> list[Row]:
+    def _rows(
+        self,
+        items: Sequence[Placed],
+        ranks: Mapping[int, int] | None = None,
+        keys: Collection[str] | None = None,
+    ) -> list[Row]:
+        """Return rows with the cells of these metrics, or of all."""
         datasets = {item.job.dataset or "" for item in items}
         podiums: dict[str, dict[str, _Podium]] = {name: {} for name in datasets}
         for (key, dataset), contest in self._board.contests(self._directions, datasets).items():
             if (podium := _podium(contest, self._board.settings.resolution(key))) is not None:
                 podiums[dataset][key] = podium
         ranks = self._counted_ranks(items) if ranks is None else ranks
-        return [self._row(item, podiums[item.job.dataset or ""], ranks.get(id(item))) for item in items]
+        styles = [(key, style) for key, (_, style) in self._styles.items() if keys is None or key in keys]
+        return [
+            self._row(item, styles, podiums[item.job.dataset or ""], ranks.get(id(item))) for item in items
+        ]
 
     def _ranked(self, items: Iterable[Placed]) -> Iterator[tuple[Placed, str, float]]:
         """Yield the rows that have a rank, with dataset and value."""
@@ -268,20 +281,26 @@ class Ranking:
             for item, dataset, number in ranked
         }
 
-    def _row(self, item: Placed, podiums: Mapping[str, _Podium], place: int | None) -> Row:
+    def _row(
+        self,
+        item: Placed,
+        styles: Sequence[tuple[str, Style]],
+        podiums: Mapping[str, _Podium],
+        place: int | None,
+    ) -> Row:
         job, is_job = item.job, item.entry is None
         competes = podiums if item.superseded_by is None else {}
         if is_job:
             metrics = job.metrics
             cells = {
                 key: _job_cell(metrics[key], style, competes.get(key)) if key in metrics else _NO_CELL
-                for key, style in self._style_items
+                for key, style in styles
             }
         else:
             measures = item.entry.measures
             cells = {
                 key: _mean_cell(measures[key], style, competes.get(key)) if key in measures else _NO_CELL
-                for key, style in self._style_items
+                for key, style in styles
             }
         return Row(
             rank=place,
@@ -332,7 +351,7 @@ def _resolve(view: View, keys: Sequence[MetricKey], default: str | None) -> tupl
     if view.sort in ids:
         return default if view.metric else ids[view.sort], view.sort, ""
     if view.sort in IDENTITY:
-        further = (ids.get(text.removeprefix("-")) for text in view.then)
+        further = (ids.get(read_further(text)[0]) for text in view.then)
         metric = None if view.metric else next((key for key in further if key is not None), None)
         return metric or default, view.sort, ""
     if view.sort:
@@ -373,10 +392,11 @@ def _descends(view: View, sort: str, meanings: Meanings) -> bool:
     return view.order == "desc" or (view.order == "" and best_is_high)
 
 
-def _settled(view: View, sort: str, then: tuple[str, ...], meanings: Meanings) -> View:
+def _settled(view: View, sort: str, then: Sequence[tuple[str, bool]], meanings: Meanings) -> View:
     """Return the view with its defaults spelt out, for the renderings."""
     descends = _descends(view, sort, meanings)
-    return replace(view, sort=sort, order="desc" if descends else "asc", then=then)
+    further = tuple(write_further(name, descends=turned) for name, turned in then)
+    return replace(view, sort=sort, order="desc" if descends else "asc", then=further)
 
 
 def _order(column: str, *, descends: bool) -> Order:
@@ -384,14 +404,14 @@ def _order(column: str, *, descends: bool) -> Order:
     return Order(metric_of(column) if is_metric else column, is_metric, descends)
 
 
-def _further(view: View, sort: str, keys: Sequence[MetricKey]) -> tuple[tuple[str, ...], str]:
-    """Return the further columns that decide, each once, and what to tell of those that there are not."""
+def _further(view: View, sort: str, keys: Sequence[MetricKey]) -> tuple[Sequence[tuple[str, bool]], str]:
+    """Return the columns that decide further, each once, and what to tell of those that there are not."""
     known = {*IDENTITY, *(column_id(key.key) for key in keys)}
-    asked: dict[str, str] = {}
-    for text in view.then:
-        asked.setdefault(text.removeprefix("-"), text)
-    then = tuple(text for name, text in asked.items() if name in known and name != sort)
-    unknown = [name for name in asked if name not in known]
+    asked: dict[str, bool] = {}
+    for name, descends in map(read_further, view.then):
+        asked.setdefault(name, descends)
+    then = [(name, descends) for name, descends in asked.items() if name in known and name != sort]
+    unknown = [metric_of(name) for name in asked if name not in known]
     return then, f"No job of this project has reported a metric {unknown[0]!r}." if unknown else ""
 
 
@@ -408,37 +428,49 @@ def _style(
     return unit, choose_style(numbers, spreads, pairs, scale)
 
 
-def _columns(
+def _offered(
     view: View, keys: Sequence[MetricKey], metric: str | None, styles: Mapping[str, tuple[str, Style]]
 ) -> list[Column]:
-    """Return identity, then the metric that ranks, then quality, cost and info, each as people know them."""
+    """Return every column there can be.
+
+    Identity comes first, the metric that ranks, quality, cost and info, each as people know them, then
+    the curve and the jobs, last what is hidden.
+    """
     names = IDENTITY[:2] if view.group == "cell" else IDENTITY
-    columns = [Column(name, name, name.capitalize(), "identity") for name in names]
     counts = Counter({key.key: key.count for key in keys})
     meanings = {key.key: key.meaning for key in keys}
-    labels = {key.key: key.label for key in keys}
 
     def place(key: str) -> tuple[bool, int, int, int, str]:
         known = meanings[key]
         return key != metric, _ROLES[known.role], _PLACES.get(key, len(_PLACES)), -counts[key], key
 
-    for key in sorted(counts, key=place):
-        known, (unit, style) = meanings[key], styles[key]
-        if known.role != "hidden":
-            columns.append(
-                Column(
-                    key,
-                    column_id(key),
-                    labels[key],
-                    "metric",
-                    unit,
-                    known.unit,
-                    style.scale,
-                    known.direction,
-                    known.role,
-                )
-            )
-    return columns
+    labels = {key.key: key.label for key in keys}
+    metrics = [
+        _metric_column(key, labels[key], meanings[key], *styles[key]) for key in sorted(counts, key=place)
+    ]
+    jobs = ("n", "Jobs") if view.group == "cell" else ("job_id", "Job")
+    return [
+        *(Column(name, name, name.capitalize(), "identity") for name in names),
+        *(column for column in metrics if column.role != "hidden"),
+        Column(CURVE, CURVE, "val loss", "curve"),
+        Column(jobs[0], *jobs, "jobs"),
+        *(column for column in metrics if column.role == "hidden"),
+    ]
+
+
+def _metric_column(key: str, label: str, known: Convention, unit: str, style: Style) -> Column:
+    return Column(
+        key, column_id(key), label, "metric", unit, known.unit, style.scale, known.direction, known.role
+    )
+
+
+def _layout(view: View, offered: Sequence[Column]) -> list[Column]:
+    """Return the columns to show: the model and those that the view names, or all that are not hidden."""
+    if not view.col:
+        return [column for column in offered if column.role != "hidden"]
+    by_id = {column.id: column for column in offered}
+    first = offered[0]
+    return [first, *(by_id[name] for name in view.col if name in by_id and name != first.id)]
 
 
 def _values_of(ranked: Iterable[tuple[Placed, str, float]]) -> dict[str, list[float]]:

@@ -67,9 +67,11 @@ class Column:
     """One column.
 
     Attributes:
-        key: the metric's name, or `model`, `dataset`, `seed`, `n`.
+        key: the metric's name, or `model`, `dataset`, `seed`, `n`, `job_id`, `val_curve`.
         id: as `key`, but unlike every other column's: what `sort=` and the CSV header say.
         label: the header's text, without unit.
+        kind: `jobs` leads to the row's job or jobs, `curve` is the validation loss over epochs; neither
+            has values.
         unit: the unit of the displayed numbers (`ms`); raw values are in `raw_unit` (`s`).
         scale: displayed = raw × scale.
     """
@@ -77,12 +79,17 @@ class Column:
     key: str
     id: str
     label: str
-    kind: Literal["identity", "metric"]
+    kind: Literal["identity", "metric", "curve", "jobs"]
     unit: str = ""
     raw_unit: str = ""
     scale: float = 1.0
     direction: Direction = "unknown"
     role: Role = "info"
+
+    @property
+    def has_values(self) -> bool:
+        """Whether the column has a value for each row."""
+        return self.kind in ("identity", "metric")
 
 
 class Cell(msgspec.Struct, frozen=True, gc=False):
@@ -142,6 +149,10 @@ class RankedTable:
 
     Attributes:
         ranked_by: key of the metric that `rank` and the default order come from; None without metrics.
+        columns: those with values, as chosen; every row has their cells.
+        layout: these, and where the curve and the jobs stand among them.
+        offered: what `layout` can be made of, in the order that it has if nothing is chosen; then what is
+            shown only if it is chosen.
         notes: sentences that a reader needs to read the table right.
         total: rows on all pages.
         next: the cursor behind the last row, empty on the last page and where pages are counted only.
@@ -158,6 +169,8 @@ class RankedTable:
     next: str = ""
     models: Sequence[str] = field(default_factory=tuple)
     datasets: Sequence[str] = field(default_factory=tuple)
+    layout: Sequence[Column] = field(default_factory=tuple)
+    offered: Sequence[Column] = field(default_factory=tuple)
 
     @property
     def metric_columns(self) -> list[Column]:

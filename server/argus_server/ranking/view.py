@@ -10,7 +10,19 @@ from typing import Literal, cast, get_args
 
 from argus_server.errors import BadView
 
-__all__ = ["IDENTITY", "Condition", "Group", "Missing", "Seeds", "View", "column_id", "metric_of"]
+__all__ = [
+    "CURVE",
+    "IDENTITY",
+    "Condition",
+    "Group",
+    "Missing",
+    "Seeds",
+    "View",
+    "column_id",
+    "metric_of",
+    "read_further",
+    "write_further",
+]
 
 Group = Literal["job", "cell", "model"]
 Order = Literal["", "asc", "desc"]
@@ -18,7 +30,11 @@ Seeds = Literal["mean", "median", "best", "last"]
 Missing = Literal["complete", "shared", "pairwise", "impute:worst"]
 
 IDENTITY = ("model", "dataset", "seed")
-_RESERVED = frozenset({*IDENTITY, "rank", "n", "batch_id", "job_id", "finished_at", "superseded_by", ""})
+CURVE = "val_curve"
+"""The id of the column with the validation loss over epochs."""
+_RESERVED = frozenset(
+    {*IDENTITY, CURVE, "rank", "n", "batch_id", "job_id", "finished_at", "superseded_by", ""}
+)
 _PREFIX = "metric:"
 _CONDITION = re.compile(r"(?P<key>.+?)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[^<>=]+)", re.DOTALL)
 _FILTERS = ("model", "dataset", "batch", "seed", "host", "user", "status")
@@ -29,13 +45,29 @@ _DEFAULTS = (("group", "job"), ("seeds", "mean"), ("missing", "complete"), ("pag
 
 
 def column_id(key: str) -> str:
-    """Return the name by which URLs and CSV headers know a metric: its own, unless that has a meaning."""
-    return _PREFIX + key if key in _RESERVED or key.startswith((_PREFIX, "-")) else key
+    """Return the name by which URLs and CSV headers know a metric: its own, unless that is taken."""
+    return _PREFIX + key if key in _RESERVED or key.startswith(_PREFIX) else key
 
 
 def metric_of(column: str) -> str:
     """Return the metric that `column_id` names so."""
     return column.removeprefix(_PREFIX)
+
+
+def read_further(text: str) -> tuple[str, bool]:
+    """Return the id of the column that `then=` names, and whether it descends: `-` before it says so.
+
+    A metric whose name begins with `-` is `metric:-x` here, or `--x` to descend.
+    """
+    name = text.removeprefix("-")
+    return (name if name in IDENTITY else column_id(metric_of(name))), name != text
+
+
+def write_further(column: str, *, descends: bool) -> str:
+    """Return what `then=` says of a column."""
+    if descends:
+        return "-" + column
+    return _PREFIX + column if column.startswith("-") else column
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +119,8 @@ class View:
         sort: id of a column; empty for the metric that ranks.
         order: empty for best first (ascending where no direction is known).
         then: ids of further columns that decide among equal rows, each with `-` before it to descend.
-        col: ids of the columns to show, in this order; empty for the project's own choice.
+        col: ids of the columns to show after the model, in this order; empty for all. They shape what
+            people read, the page and its Markdown: CSV and JSON keep every column.
         model, dataset, batch, seed, host, user, status: values to keep; empty keeps all. `status` is for
             lists of jobs. A filter hides rows and does not change who won, but `batch`: the jobs of these
             batches are a board of their own.

@@ -161,13 +161,17 @@ class IndexedBoard:
     def names(self, field: str) -> Sequence[tuple[str, int]]:
         """See `Board.names`."""
         if field not in self._facets:
-            table = schema.facet.c
-            query = select(table.value, table.n).where(
-                table.project_id == self._id, table.field == field, table.status == LISTED, table.n > 0
-            )
-            found = self._connection.execute(query)
+            found = self._connection.execute(self._names_of(field))
             self._facets[field] = sorted((value or "", n) for value, n in found)
         return self._facets[field]
+
+    def _names_of(self, field: str) -> Select[Any]:
+        if field == "batch":
+            return self._listed(select(_job.batch_id, func.count()), Wanted()).group_by(_job.batch_id)
+        table = schema.facet.c
+        return select(table.value, table.n).where(
+            table.project_id == self._id, table.field == field, table.status == LISTED, table.n > 0
+        )
 
     def total(self, wanted: Wanted) -> int:
         """See `Board.total`."""

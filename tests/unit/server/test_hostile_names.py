@@ -26,7 +26,7 @@ from unit.server.wire import body
 from argus_server.app import create_app
 from argus_server.settings import Settings
 
-ADDRESSES = ("href", "action", "datetime", "data-live-url")
+ADDRESSES = ("href", "action", "datetime", "data-row", "data-live-url")
 BASE = "http://127.0.0.1:8421"
 PAYLOADS = {
     "script": "<script>alert(1)</script>",
@@ -317,7 +317,7 @@ def nodes(text: str) -> list:
         if node.tag in ("wbr", "time"):
             continue
         attributes = {k: v for k, v in node.attributes.items() if k not in ADDRESSES}
-        if attributes.get("name") in ("form_token", "next"):
+        if attributes.get("name") in ("form_token", "next", "job"):
             attributes.pop("value", None)
         parts = (part.text_content or "" for part in node.iter(include_text=True) if part.tag == "-text")
         found.append((node.tag, attributes, "".join(parts)))

@@ -124,11 +124,15 @@ def test_a_further_column_that_there_is_not_is_named_and_left_out():
 
 def test_a_metric_that_begins_with_a_minus_can_be_told_from_one_that_descends():
     jobs = [done("a", x=1.0, **{"-x": 2.0}), done("b", seed="1", x=2.0, **{"-x": 1.0})]
-    ids = [column.id for column in table(jobs).metric_columns]
+    by = {then: table(jobs, View(sort="model", then=(then,))) for then in ("x", "-x", "metric:-x", "--x")}
 
-    assert sorted(ids) == ["metric:-x", "x"]
-    assert names(table(jobs, View(sort="model", then=("-x",)))) == ["b", "a"]
-    assert names(table(jobs, View(sort="model", then=("-metric:-x",)))) == ["a", "b"]
+    assert {then: names(ranked) for then, ranked in by.items()} == {
+        "x": ["a", "b"],
+        "-x": ["b", "a"],
+        "metric:-x": ["b", "a"],
+        "--x": ["a", "b"],
+    }
+    assert all(ranked.view.then == (then,) for then, ranked in by.items())
 
 
 def test_more_further_columns_than_a_database_joins_in_time_are_refused():

@@ -1,0 +1,262 @@
+"""What a reader can do with the leaderboard: order, filters, columns; every state is a link."""
+
+import re
+from html import unescape
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from litestar.testing import TestClient
+from selectolax.lexbor import LexborHTMLParser
+from unit.server.conftest import Server
+from unit.server.wire import body
+
+from argus_server.app import create_app
+from argus_server.settings import Settings
+
+BOARD = "/p/p/leaderboard"
+
+
+def job(name, model, dataset, seed=0, *, batch="b1", host="h1", at=0, **metrics):
+    source = {"project": "p", "host": host, "user": "ada"}
+    of_job = {"batch": batch, "at": at}
+    events = [
+        body("job_start", name, model=model, dataset=dataset, seed=seed, **of_job),
+        body("job_done", name, metrics=metrics, **of_job),
+    ]
+    return [{**event, "source": source} for event in events]
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory):
+    """A server that is only read: two models on two datasets, one model on one of them."""
+    database = str(tmp_path_factory.mktemp("board") / "argus.sqlite3")
+    with TestClient(create_app(Settings(database=database)), base_url="http://127.0.0.1:8421") as client:
+        server = Server(client)
+        server.send(
+            *job("a1", "Alpha", "x", 0, MSE=0.2, R2=0.8, Latency_P50=0.02),
+            *job("a2", "Alpha", "x", 1, MSE=0.2, R2=0.9, Latency_P50=0.03),
+            *job("a3", "Alpha", "y", 0, MSE=0.5, R2=0.1, note="ok"),
+            *job("b1", "Beta", "x", 0, batch="b2", host="h2", MSE=0.1, R2=0.7),
+            *job("b2", "Beta", "y", 0, batch="b2", host="h2", MSE=0.6),
+            *job("c1", "Gamma", "x", 10, batch="b2", host="h2", R2=0.95),
+        )
+        yield server
+
+
+def page(server, query="", **more):
+    answer = server.get(f"{BOARD}{query}", html=True, **more)
+    assert answer.status_code == 200, answer.text
+    return LexborHTMLParser(answer.text)
+
+
+def jobs_of(tree):
+    return [cell.text() for cell in tree.css("table.board td.job")]
+
+
+def link(tree, selector, text):
+    """Return where the one link leads whose words contain this text."""
+    found = [node.attributes["href"] for node in tree.css(f"{selector} a") if text in node.text()]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def heads(tree):
+    return [re.split(r"[\s]", node.text().strip())[0] for node in tree.css("table.board thead th")]
+
+
+def query_of(path):
+    return parse_qsl(urlsplit(path).query)
+
+
+# --- order ------------------------------------------------------------------------------------
+
+
+def test_a_board_is_sorted_by_several_columns_and_says_so(board):
+    tree = page(board, "?sort=dataset&then=MSE&then=-R2")
+
+    assert jobs_of(tree) == ["b1", "a2", "a1", "c1", "a3", "b2"]
+    assert [th.text().split()[0] for th in tree.css("th[aria-sort]")] == ["Dataset"]
+    caption = tree.css_first("caption").text()
+    assert caption.endswith("sorted by Dataset, ascending, then by MSE, ascending, then by R2, descending")
+
+
+def test_each_column_of_an_order_can_be_turned_round_and_taken_out_by_a_link(board):
+    tree = page(board, "?sort=dataset&then=MSE")
+
+    turned = link(tree, "#order li:nth-child(2)", "turn MSE round")
+    assert query_of(turned) == [("sort", "dataset"), ("order", "asc"), ("then", "-MSE")]
+    first_gone = link(tree, "#order li:nth-child(1)", "Do not sort by Dataset")
+    assert query_of(first_gone) == [("sort", "MSE"), ("order", "asc")]
+    assert jobs_of(LexborHTMLParser(board.page(turned)))[:3] == ["a1", "a2", "b1"]
+
+
+def test_a_form_adds_the_next_column_best_first_and_keeps_the_rest_of_the_view(board):
+    tree = page(board, "?q=a&sort=dataset&col=MSE&col=R2")
+    form = tree.css_first("#order form")
+
+    offered = {node.text(): node.attributes["value"] for node in form.css("option")}
+    hidden = [(n.attributes["name"], n.attributes["value"]) for n in form.css("input[type=hidden]")]
+    assert offered == {"Model": "model", "MSE": "MSE", "R2": "-R2"}
+    assert hidden == [("sort", "dataset"), ("order", "asc"), ("col", "MSE"), ("col", "R2"), ("q", "a")]
+
+
+def test_a_click_on_a_header_sorts_by_it_alone(board):
+    tree = page(board, "?sort=dataset&then=MSE")
+
+    assert query_of(link(tree, "thead", "R2")) == [("sort", "R2")]
+    assert query_of(link(tree, "thead", "Dataset")) == [("sort", "dataset"), ("order", "desc")]
+
+
+# --- filters ----------------------------------------------------------------------------------
+
+
+def facets_of(tree):
+    return {
+        section.css_first("h2").text(): {
+            li.css_first("a").text()[1:].strip(): li.css_first("i").text() for li in section.css("li")
+        }
+        for section in tree.css("#filters section")
+        if section.css("li")
+    }
+
+
+def test_facets_name_every_value_with_its_number_of_jobs(board):
+    facets = facets_of(page(board))
+
+    assert facets == {
+        "model": {"Alpha": "3", "Beta": "2", "Gamma": "1"},
+        "dataset": {"x": "4", "y": "2"},
+        "batch": {"b1": "3", "b2": "3"},
+        "seed": {"0": "4", "1": "1", "10": "1"},
+        "host": {"h1": "3", "h2": "3"},
+    }
+    assert facets_of(page(board, "?group=cell")) == facets
+
+
+def test_a_facet_chooses_and_unchooses_and_values_of_one_add_up(board):
+    tree = page(board, "?model=Alpha&sort=MSE")
+
+    both = link(tree, "#filters", "Beta")
+    assert query_of(both) == [("sort", "MSE"), ("model", "Alpha"), ("model", "Beta")]
+    assert query_of(link(tree, "#filters", "Alpha")) == [("sort", "MSE")]
+    assert [a.text().split()[-1] for a in tree.css("#filters a[aria-current]")] == ["Alpha"]
+    assert set(jobs_of(LexborHTMLParser(board.page(both)))) == {"a1", "a2", "a3", "b1", "b2"}
+
+
+def test_every_filter_is_a_chip_that_takes_itself_out(board):
+    tree = page(board, "?model=Alpha&dataset=x&where=MSE<0.4&q=a&col=MSE&page=1")
+
+    assert [chip.text().split("×")[0].strip() for chip in tree.css(".chip")] == [
+        "model: Alpha",
+        "dataset: x",
+        "where: MSE<0.4",
+        "text: a",
+    ]
+    assert query_of(link(tree, ".chips", "where: MSE<0.4")) == [
+        ("col", "MSE"),
+        ("model", "Alpha"),
+        ("dataset", "x"),
+        ("q", "a"),
+    ]
+    assert query_of(link(tree, ".chips", "Remove all")) == [("col", "MSE")]
+
+
+def test_an_empty_board_names_the_filter_that_hides_everything(board):
+    tree = page(board, "?dataset=x&where=MSE<0.01&model=Alpha&group=cell")
+
+    told = tree.css_first("#board")
+    assert "Without where: MSE<0.01 there are 2 jobs." in told.text()
+    assert told.text().count("Without") == 1
+    assert query_of(link(tree, "#board", "Remove this filter")) == [
+        ("group", "cell"),
+        ("model", "Alpha"),
+        ("dataset", "x"),
+    ]
+    several = page(board, "?model=nobody&host=nowhere")
+    assert "Nothing comes back with any one of them removed." in several.text()
+    by_batch = page(board, "?batch=b1&model=Beta")
+    assert "Without model: Beta there are 3 jobs." in by_batch.text()
+    assert "Without batch: b1 there are 2 jobs." in by_batch.text()
+    assert "Without batch: b9 there are 6 jobs." in page(board, "?batch=b9").text()
+
+
+def test_a_condition_that_is_none_is_refused_by_name(board):
+    answer = board.get(f"{BOARD}?where=fast", html=True)
+
+    assert answer.status_code == 400
+    assert "where=fast is no condition; write MSE&lt;0.4" in answer.text
+
+
+def test_visitors_are_offered_no_host_and_no_user(make_server):
+    server = make_server()
+    server.send(*job("a", "m", "d", host="h1", MSE=1), *job("b", "m", "e", host="h2", MSE=1))
+    server.store.credentials.set_public("p", is_public=True)
+
+    assert "host" in facets_of(page(server))
+    assert set(facets_of(page(server, scope=None))) == {"dataset"}
+
+
+# --- columns ----------------------------------------------------------------------------------
+
+
+def test_a_view_shows_its_columns_in_its_order_and_the_model_always_first(board):
+    tree = page(board, "?col=R2&col=job_id&col=dataset&col=nothing&col=R2")
+
+    assert heads(tree) == ["#", "Model", "R2", "Job", "Dataset"]
+    assert len(tree.css("table.board tbody tr:first-child > *")) == 5
+    assert tree.css_first("#columns summary").text().split() == ["Columns", "4/9"]
+    assert heads(page(board, "?group=cell&col=n&col=MSE")) == ["#", "Model", "Jobs", "MSE"]
+    assert heads(page(board))[:6] == ["#", "Model", "Dataset", "Seed", "MSE", "R2"]
+
+
+def test_columns_shape_the_page_and_markdown_and_no_raw_export(board):
+    query = "?col=R2&col=dataset"
+
+    markdown = board.get(f"{BOARD}.md{query}").text.splitlines()[0]
+    assert markdown == "| # | Model | R2 ↑ | Dataset |"
+    for ending in ("csv", "json"):
+        chosen = board.get(f"{BOARD}.{ending}{query}").text
+        assert chosen == board.get(f"{BOARD}.{ending}").text
+        assert "Latency_P50" in chosen
+
+
+def test_the_column_form_lists_shown_columns_in_order_and_the_others_by_group(board):
+    form = page(board, "?col=R2&col=dataset&sort=MSE&where=MSE<9").css_first("#columns form")
+
+    boxes = [n.attributes for n in form.css("input[name=col]")]
+    assert [box["value"] for box in boxes if "checked" in box] == ["R2", "dataset"]
+    groups = {
+        field.css_first("legend").text(): [n.attributes["value"] for n in field.css("input")]
+        for field in form.css("fieldset")[1:]
+    }
+    assert groups == {
+        "quality": ["MSE", "note"],
+        "cost": ["Latency_P50"],
+        "info": ["seed", "val_curve", "job_id"],
+    }
+    hidden = [(n.attributes["name"], n.attributes["value"]) for n in form.css("input[type=hidden]")]
+    assert hidden == [("sort", "MSE"), ("where", "MSE<9.0")]
+
+
+def test_a_column_is_moved_by_a_button_without_javascript(board):
+    query = "?sort=MSE&col=R2&col=dataset&col=MSE"
+
+    moved = [board.get(f"{BOARD}{query}&{button}", html=True) for button in ("left=dataset", "right=MSE")]
+    assert [answer.status_code for answer in moved] == [303, 303]
+    left, end = (query_of(unescape(answer.headers["location"].partition("#")[0])) for answer in moved)
+    assert left == [("sort", "MSE"), ("col", "dataset"), ("col", "R2"), ("col", "MSE")]
+    assert end == query_of(query)  # it was the last already
+    assert moved[0].headers["location"].endswith("#columns-list")
+
+
+def test_a_preset_keeps_what_names_a_row(board):
+    tree = page(board)
+
+    assert query_of(link(tree, "#columns", "cost")) == [
+        ("col", "dataset"),
+        ("col", "seed"),
+        ("col", "Latency_P50"),
+        ("col", "val_curve"),
+        ("col", "job_id"),
+    ]
+    assert query_of(link(page(board, "?col=R2"), "#columns", "all")) == []
