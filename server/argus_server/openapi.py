@@ -337,6 +337,9 @@ def _reading() -> Schema:
         "/p/{project}/leaderboard.json": as_json,
         "/p/{project}/leaderboard.csv": board("The leaderboard as CSV.", _TEXT, "text/csv"),
         "/p/{project}/leaderboard.md": board("The leaderboard as Markdown.", _TEXT, "text/markdown"),
+        "/p/{project}/leaderboard.tex": board(
+            "The leaderboard as LaTeX, for booktabs and siunitx.", _TEXT, "application/x-tex"
+        ),
         "/api/projects/{project}/jobs": {
             "get": _operation(
                 "List one page of jobs, latest first.",

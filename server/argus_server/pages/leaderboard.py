@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl
@@ -10,6 +11,7 @@ from urllib.parse import parse_qsl
 from litestar import Response, get
 from litestar.response import Redirect, Stream
 
+from argus_server.exports.latex import leaderboard_latex
 from argus_server.exports.leaderboard import (
     leaderboard_csv,
     leaderboard_json,
@@ -90,7 +92,7 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
         "job_counts": frame["pulse"].counts,
         "exports": [
             (label, _export_path(name, view, ending))
-            for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"))
+            for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"), ("LaTeX", "tex"))
         ],
     }
     return render(request, Page("leaderboard.html", context, headers={"ETag": tag}))
@@ -153,10 +155,20 @@ def leaderboard_as_markdown(request: AnyRequest) -> Response[Any]:
     return _export(request, leaderboard_markdown, "text/markdown")
 
 
+@get("/p/{project:str}/leaderboard.tex", guards=READ)
+@in_thread
+def leaderboard_as_latex(request: AnyRequest) -> Response[Any]:
+    """Return every row of the view as a table for a paper."""
+    version = queries_of(request).version(name_in(request, "project"))
+    write = partial(leaderboard_latex, version=version)
+    return _export(request, write, "application/x-tex")
+
+
 LEADERBOARD_ROUTES = [
     project_page,
     leaderboard_page,
     leaderboard_as_csv,
     leaderboard_as_json,
     leaderboard_as_markdown,
+    leaderboard_as_latex,
 ]

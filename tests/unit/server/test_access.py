@@ -43,6 +43,7 @@ PRIVATE = {
     "GET /p/{project:str}/leaderboard.csv": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /p/{project:str}/leaderboard.json": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /p/{project:str}/leaderboard.md": "401 401 401 401 403 200 200 403 403 403 200 200 403",
+    "GET /p/{project:str}/leaderboard.tex": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /api/projects/{project:str}/leaderboard": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /p/{project:str}/jobs": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /api/projects/{project:str}/jobs": "401 401 401 401 403 200 200 403 403 403 200 200 403",
@@ -86,6 +87,7 @@ OPENED = [
     "GET /p/{project:str}/leaderboard.csv",
     "GET /p/{project:str}/leaderboard.json",
     "GET /p/{project:str}/leaderboard.md",
+    "GET /p/{project:str}/leaderboard.tex",
     "GET /api/projects/{project:str}/leaderboard",
     "GET /p/{project:str}/jobs",
     "GET /api/projects/{project:str}/jobs",
@@ -291,8 +293,8 @@ def test_visitors_cannot_ask_for_what_they_do_not_see(published):
 
 
 def without(asked, page):
-    """Return a page without its links and fields, and without what was asked, which it repeats."""
-    return re.sub(r'(value|href)="[^"]*"|<wbr>', "", page).replace(asked, "")
+    """Return a page without its links and fields, and without what was asked, which it repeats or hashes."""
+    return re.sub(r'(value|href)="[^"]*"|<wbr>|^% .*|\b[0-9a-f]{12}\b', "", page).replace(asked, "")
 
 
 def test_visitors_see_only_what_is_public(published):

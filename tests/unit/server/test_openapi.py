@@ -72,6 +72,7 @@ ANSWERED = [
     ("GET", "/p/{project}/leaderboard.json", {}, 200),
     ("GET", "/p/{project}/leaderboard.csv", {}, 200),
     ("GET", "/p/{project}/leaderboard.md", {}, 200),
+    ("GET", "/p/{project}/leaderboard.tex", {}, 200),
     ("GET", "/api/projects/{project}/jobs", {"params": {"status": ["done", "running"]}}, 200),
     ("GET", "/api/projects/{project}/jobs", {"params": {"page": 0}}, 400),
     ("GET", "/api/projects/{project}/jobs/{batch_id}/{job_id}/why", {}, 200),

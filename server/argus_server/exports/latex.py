@@ -1,0 +1,116 @@
+r"""The leaderboard as a table for a paper: `\input{leaderboard.tex}`, with booktabs and siunitx.
+
+It is the view, row by row and column by column, as its page shows it. The caption says what a reader of
+the paper has to know: metric, seeds, test, α, and what became of missing cells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from argus_server.exports.latex_text import PREAMBLE, latex_number, latex_sentence, latex_text
+from argus_server.ranking.rank import Ranking
+from argus_server.ranking.table import Cell, Column, Row
+from argus_server.ranking.view import View
+from argus_server.urls import path_to
+
+__all__ = ["leaderboard_latex", "view_hash"]
+
+_ARROWS = {"lower": r" $\downarrow$", "higher": r" $\uparrow$", "unknown": ""}
+_BETTER = {"lower": "lower is better", "higher": "higher is better", "unknown": "no direction is known"}
+_END = r" \tabularnewline" + "\n"
+_SEEDS = {
+    "mean": "the mean over seeds",
+    "median": "the median over seeds",
+    "best": "the best of n seeds",
+    "last": "the last seed",
+}
+
+
+def view_hash(project: str, view: View, version: object) -> str:
+    """Return twelve digits that are equal for equal views of equal data."""
+    said = (project, sorted(view.query(page=1)), version)
+    return hashlib.blake2b(repr(said).encode("utf-8", "replace"), digest_size=6).hexdigest()
+
+
+def leaderboard_latex(ranking: Ranking, version: object) -> Iterator[str]:
+    """Yield the table, every row of the view.
+
+    Args:
+        ranking: the view.
+        version: what changes whenever the data do; a part of the hash in the caption.
+    """
+    digest = view_hash(ranking.project, ranking.view, version)
+    columns, counts = ranking.columns, ranking.view.group != "job"
+    kinds = "".join("l" if column.kind == "identity" else "r" for column in columns)
+    yield (
+        f"% {path_to('p', ranking.project, 'leaderboard', query=ranking.view.query(page=1))}\n"
+        "% \\usepackage{booktabs,siunitx}\n"
+        f"{PREAMBLE}\n"
+        "\\begin{table}\n\\centering\n"
+        f"\\caption[Leaderboard]{{{latex_sentence(_caption(ranking))} View \\texttt{{{digest}}}.}}\n"
+        f"\\label{{tab:argus-{digest}}}\n"
+        f"\\begin{{tabular}}{{r{kinds}{'r' if counts else ''}}}\n\\toprule\n"
+    )
+    heads = ["\\#", *map(_heading, columns), *(["$n$"] if counts else [])]
+    yield " & ".join(heads) + _END + "\\midrule\n"
+    for row in ranking.stream():
+        yield _row(columns, row, counts=counts)
+    yield "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
+
+
+def _caption(ranking: Ranking) -> str:
+    view, metric = ranking.view, ranking.metric
+    column = next((column for column in ranking.metric_columns if column.key == metric), None)
+    ranked = f"ranked by {column.label} ({_BETTER[column.direction]})" if column is not None else "not ranked"
+    what = {
+        "job": "Each row is one job, as it was measured",
+        "cell": f"Each value is {_SEEDS[view.seeds]} with its standard deviation (n − 1)",
+        "model": f"Each cell is {_SEEDS[view.seeds]}; missing cells: {view.missing}",
+    }[view.group]
+    sentences = [
+        f"Leaderboard of {ranking.project}, {ranked}.",
+        f"{what}.",
+        "Best in bold, second best underlined, each within its dataset.",
+        *_tests(ranking),
+        *ranking.notes,
+    ]
+    return " ".join(sentences)
+
+
+def _tests(ranking: Ranking) -> list[str]:
+    if ranking.view.group == "model":
+        return []
+    return ["No significance test is applied, and no α."]
+
+
+def _heading(column: Column) -> str:
+    unit = f" ({latex_text(column.unit)})" if column.unit else ""
+    arrow = _ARROWS[column.direction] if column.kind == "metric" else ""
+    return latex_text(column.label) + unit + arrow
+
+
+def _row(columns: list[Column], row: Row, *, counts: bool) -> str:
+    cells = [str(row.rank) if row.rank is not None else "--"]
+    for column in columns:
+        if column.kind == "identity":
+            text = latex_text(getattr(row, column.key) or "—")
+            cells.append(text + (" (superseded)" if column.key == "model" and row.superseded_by else ""))
+        else:
+            cells.append(_cell(row.cells[column.key]))
+    return " & ".join(cells + ([str(row.n)] if counts else [])) + _END
+
+
+def _cell(cell: Cell) -> str:
+    if not cell.present:
+        return r"$\emptyset$"
+    text = latex_number(cell.display)
+    text = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(cell.mark, text)
+    return text + _spread(cell)
+
+
+def _spread(cell: Cell) -> str:
+    if cell.spread.startswith("± "):
+        return rf" $\pm$ {latex_number(cell.spread[2:])}"
+    return f" ({latex_text(cell.spread)})" if cell.spread else ""
