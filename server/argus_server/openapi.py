@@ -118,6 +118,15 @@ _VIEW = [
     *_FILTERS,
     *_MORE_FILTERS,
 ]
+_GRID = [
+    _query("metric", _TEXT, "Without it, the metric that ranks the leaderboard."),
+    _query("cell", {"enum": ["mean", "best", "n", "rank", "delta"]}, "What `display` shows of each cell."),
+    _query("rows", {"enum": ["rank", "name"]}, "How the models stand."),
+    _query("transpose", {"enum": ["", "1"]}, "Whether the datasets are the rows."),
+    _query("baseline", _TEXT, "The model that `delta` is measured against."),
+    *_FILTERS,
+    *_MORE_FILTERS,
+]
 _BAD_VIEW = {"400": _answer("A parameter has a value that means nothing.")}
 
 
@@ -150,6 +159,7 @@ def _schemas() -> dict[str, Schema]:
         "AllRefused": _object({"error": _TEXT, **rejection, **batch}),
         "Projects": _object({"projects": _list(_project())}),
         "Leaderboard": _leaderboard(),
+        "Matrix": _matrix(),
         "Jobs": _jobs(),
         "Batch": _object(
             {
@@ -176,6 +186,43 @@ def _project() -> Schema:
             "n_batches": _COUNT,
             "last_event_at": _MAYBE_TEXT,
             "leaderboard": _TEXT,
+        }
+    )
+
+
+def _matrix() -> Schema:
+    number = _or_null({"type": "number"})
+    cell = {
+        "model": _TEXT,
+        "dataset": _TEXT,
+        "state": _TEXT,
+        "value": _ANY,
+        "std": number,
+        "n": _MAYBE_COUNT,
+        "diverged": _COUNT,
+        "rank": number,
+        "gap": number,
+        "delta": number,
+        "mark": {"enum": ["", "best", "second"]},
+        "display": _TEXT,
+        "jobs": _COUNTS,
+        "progress": number,
+        "reason": _MAYBE_TEXT,
+    }
+    metric = {"key": _TEXT, "label": _TEXT, "unit": _TEXT, "raw_unit": _TEXT, "direction": _TEXT}
+    ranks = {"type": "object", "additionalProperties": {"type": "number"}}
+    return _object(
+        {
+            "project": _TEXT,
+            "view": {"type": "object"},
+            "metric": _or_null(_object(metric)),
+            "models": _list(_TEXT),
+            "datasets": _list(_TEXT),
+            "average_ranks": ranks,
+            "provisional_ranks": ranks,
+            "coverage": _list(_object({"metric": _TEXT, "cells": _COUNT, "of": _COUNT})),
+            "notes": _list(_TEXT),
+            "cells": _list(_object(cell)),
         }
     )
 
@@ -324,6 +371,10 @@ def _reading() -> Schema:
             )
         }
 
+    def grid(summary: str, content: Schema, media_type: str) -> Schema:
+        answers = {"200": _answer("Every cell of the view.", content, media_type), **_BAD_VIEW, **_UNKNOWN}
+        return {"get": _operation(summary, {**answers, "503": _BUSY}, parameters=[*_path("project"), *_GRID])}
+
     as_json = board("The leaderboard as JSON.", _ref("Leaderboard"), _JSON)
     statuses = {"enum": ["running", "stalled", "untested", "done", "failed"]}
     return {
@@ -340,6 +391,10 @@ def _reading() -> Schema:
         "/p/{project}/leaderboard.tex": board(
             "The leaderboard as LaTeX, for booktabs and siunitx.", _TEXT, "application/x-tex"
         ),
+        "/api/projects/{project}/matrix": grid("Models and datasets as JSON.", _ref("Matrix"), _JSON),
+        "/p/{project}/matrix.json": grid("The same.", _ref("Matrix"), _JSON),
+        "/p/{project}/matrix.csv": grid("Models and datasets as CSV.", _TEXT, "text/csv"),
+        "/p/{project}/matrix.md": grid("Models and datasets as Markdown.", _TEXT, "text/markdown"),
         "/api/projects/{project}/jobs": {
             "get": _operation(
                 "List one page of jobs, latest first.",

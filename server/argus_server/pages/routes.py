@@ -6,6 +6,7 @@ from argus_server.pages.batches import BATCH_ROUTES
 from argus_server.pages.job import JOB_ROUTES
 from argus_server.pages.jobs import JOBS_ROUTES
 from argus_server.pages.leaderboard import LEADERBOARD_ROUTES
+from argus_server.pages.matrix import MATRIX_ROUTES
 from argus_server.pages.projects import PROJECT_ROUTES
 from argus_server.pages.settings import SETTINGS_ROUTES
 from argus_server.pages.why import WHY_ROUTES
@@ -15,6 +16,7 @@ __all__ = ["PAGE_ROUTES"]
 PAGE_ROUTES = [
     *PROJECT_ROUTES,
     *LEADERBOARD_ROUTES,
+    *MATRIX_ROUTES,
     *JOBS_ROUTES,
     *JOB_ROUTES,
     *BATCH_ROUTES,

@@ -6,14 +6,16 @@ stay with those who have a token. Metrics, losses and configurations are what a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from argus_server.ranking.matrix import CellState
 from argus_server.ranking.view import View
 from argus_server.storage.credentials import Grant
 from argus_server.storage.job import JobDetail
 from argus_server.storage.jobs import JobList, JobSummary
 
-__all__ = ["allowed_view", "shown_job", "shown_jobs"]
+__all__ = ["allowed_view", "shown_job", "shown_jobs", "shown_states"]
 
 
 def allowed_view(grant: Grant, project: str, view: View) -> View:
@@ -33,6 +35,13 @@ def shown_jobs(grant: Grant, project: str, jobs: JobList) -> JobList:
     if grant.allows("read", project):
         return jobs
     return replace(jobs, jobs=[_without_source(job) for job in jobs.jobs])
+
+
+def shown_states(grant: Grant, project: str, states: Sequence[CellState]) -> Sequence[CellState]:
+    """Return what goes on in cells as this caller may see it."""
+    if grant.allows("read", project):
+        return states
+    return [replace(state, reason="") for state in states]
 
 
 def _without_source(job: JobSummary) -> JobSummary:

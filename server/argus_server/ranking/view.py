@@ -28,6 +28,8 @@ Group = Literal["job", "cell", "model"]
 Order = Literal["", "asc", "desc"]
 Seeds = Literal["mean", "median", "best", "last"]
 Missing = Literal["complete", "shared", "pairwise", "impute:worst"]
+Content = Literal["mean", "best", "n", "rank", "delta"]
+Rows = Literal["rank", "name"]
 
 IDENTITY = ("model", "dataset", "seed")
 CURVE = "val_curve"
@@ -38,10 +40,17 @@ _RESERVED = frozenset(
 _PREFIX = "metric:"
 _CONDITION = re.compile(r"(?P<key>.+?)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[^<>=]+)", re.DOTALL)
 _FILTERS = ("model", "dataset", "batch", "seed", "host", "user", "status")
-_SINGLE = ("group", "metric", "seeds", "missing", "baseline", "sort", "order")
+_SINGLE = ("group", "metric", "seeds", "missing", "baseline", "sort", "order", "cell", "rows")
 MOST_THEN = 5
 """Each further column costs a join of all jobs."""
-_DEFAULTS = (("group", "job"), ("seeds", "mean"), ("missing", "complete"), ("page", "1"))
+_DEFAULTS = (
+    ("group", "job"),
+    ("seeds", "mean"),
+    ("missing", "complete"),
+    ("cell", "mean"),
+    ("rows", "rank"),
+    ("page", "1"),
+)
 
 
 def column_id(key: str) -> str:
@@ -126,6 +135,10 @@ class View:
             batches are a board of their own.
         q: text that is part of the model's, dataset's, job's or batch's name.
         where: conditions on metrics; a row must hold them all.
+        cell: what a cell of a matrix shows: the number that its jobs come to, that of the best of them, how
+            many they are, the rank within the dataset, or the difference to the baseline in percent.
+        rows: whether the models of a matrix stand by average rank or by name.
+        transpose: whether the datasets of a matrix are its rows.
         page: counted from 1.
         after: the cursor behind which the page begins; `page` then only says its number.
     """
@@ -148,6 +161,9 @@ class View:
     status: tuple[str, ...] = ()
     q: str = ""
     where: tuple[Condition, ...] = ()
+    cell: Content = "mean"
+    rows: Rows = "rank"
+    transpose: bool = False
     page: int = 1
     after: str = ""
 
@@ -182,6 +198,9 @@ class View:
             order=cast(Order, _one_of("order", single.get("order", ""), ("", "asc", "desc"))),
             q=single.get("q", "").strip(),
             where=tuple(dict.fromkeys(Condition.parse(text) for text in several.get("where", ()))),
+            cell=cast(Content, _one_of("cell", single.get("cell", "mean"), get_args(Content))),
+            rows=cast(Rows, _one_of("rows", single.get("rows", "rank"), get_args(Rows))),
+            transpose=_one_of("transpose", single.get("transpose", ""), ("", "1")) == "1",
             page=_page(single.get("page", "1")),
             after=single.get("after", ""),
             **filters,
@@ -195,7 +214,7 @@ class View:
         for name in ("then", "col", *_FILTERS):
             pairs += [(name, value) for value in getattr(view, name)]
         pairs += [("where", str(condition)) for condition in view.where]
-        pairs += [("q", view.q), ("after", view.after)]
+        pairs += [("transpose", "1" if view.transpose else ""), ("q", view.q), ("after", view.after)]
         return [pair for pair in pairs if pair[1]]
 
     @property

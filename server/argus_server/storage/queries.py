@@ -12,12 +12,14 @@ from sqlalchemy import Connection, Engine, func, select
 from argus_server.errors import UnknownProject
 from argus_server.progress import BatchProgress
 from argus_server.ranking.board import Board, MemoryBoard
+from argus_server.ranking.matrix import CellState
 from argus_server.ranking.registry import Settings
 from argus_server.ranking.table import DoneJob, MetricKey
 from argus_server.ranking.view import View
 from argus_server.storage import schema
 from argus_server.storage.batches import progress_of
 from argus_server.storage.board import FactsCache, IndexedBoard, done_jobs
+from argus_server.storage.cells import cell_states
 from argus_server.storage.clock import now_us
 from argus_server.storage.dialect import transaction
 from argus_server.storage.job import (
@@ -35,7 +37,6 @@ from argus_server.storage.job import (
 )
 from argus_server.storage.jobs import STATUSES, JobFilter, JobList, JobSummary, count_jobs, list_jobs
 from argus_server.storage.pulse import Pulse, pulse_of
-from argus_server.storage.sparklines import JobKey, Points, val_losses
 
 __all__ = [
     "STATUSES",
@@ -137,6 +138,15 @@ class Queries:
             else:
                 yield board
 
+    def cell_states(self, project: str, batches: Sequence[str] = ()) -> list[CellState]:
+        """Return the cells of a project, or of some of its batches, that have jobs without a result.
+
+        Raises:
+            UnknownProject: no event has named it.
+        """
+        with transaction(self._engine) as connection:
+            return cell_states(connection, _project(connection, project)["id"], batches, self.clock())
+
     def version(self, project: str) -> tuple[int, str | None]:
         """Return what changes whenever a leaderboard of the project may look different.
 
@@ -230,15 +240,6 @@ class Queries:
         """
         with transaction(self._engine) as connection:
             return job_snapshots(connection, _project(connection, project)["id"], job, most)
-
-    def val_losses(self, project: str, jobs: Sequence[JobKey]) -> dict[JobKey, Points]:
-        """Return the validation losses of these jobs, thinned to what a sparkline can show.
-
-        Raises:
-            UnknownProject: no event has named it.
-        """
-        with transaction(self._engine) as connection:
-            return val_losses(connection, _project(connection, project)["id"], jobs)
 
     def latest_job(self, project: str, job_id: str) -> str | None:
         """Return the batch of the latest job with this id; None if no event has named one.
