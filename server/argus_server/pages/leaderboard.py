@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 from litestar import Response, get
 from litestar.response import Redirect, Stream
+from markupsafe import Markup
 
 from argus_server.exports.latex import leaderboard_latex
 from argus_server.exports.leaderboard import (
@@ -28,13 +29,15 @@ from argus_server.pages.asking import (
 from argus_server.pages.board_columns import chooser, moved
 from argus_server.pages.board_filters import facets, hiding
 from argus_server.pages.board_order import headings, sortings
-from argus_server.pages.board_rows import board_rows
+from argus_server.pages.board_rows import RowKey, board_rows, row_key
 from argus_server.pages.conditional import entity_tag, not_modified
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.render import Page, render
+from argus_server.pages.sparkline import sparkline
 from argus_server.ranking.board import Board
 from argus_server.ranking.leader import Leader, leader
 from argus_server.ranking.rank import Ranking, rank
+from argus_server.ranking.table import RankedTable
 from argus_server.ranking.view import View
 from argus_server.threads import in_thread
 from argus_server.urls import path_to
@@ -80,7 +83,7 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
     context = {
         **frame,
         "table": table,
-        "rows": board_rows(table, view, settings),
+        "rows": board_rows(table, view, settings, _curves(request, table)),
         "headings": headings(table, view),
         "sortings": sortings(table, view),
         "columns": chooser(table, view),
@@ -96,6 +99,15 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
         ],
     }
     return render(request, Page("leaderboard.html", context, headers={"ETag": tag}))
+
+
+def _curves(request: AnyRequest, table: RankedTable) -> dict[RowKey, Markup]:
+    """Return the curves of the rows, if the table shows them."""
+    if all(column.kind != "curve" for column in table.layout):
+        return {}
+    wanted = {row_key(row): row.curve_of for row in table.rows if row.curve_of is not None}
+    losses = queries_of(request).val_losses(table.project, list(wanted.values()))
+    return {row: sparkline(losses[job]) for row, job in wanted.items() if job in losses}
 
 
 def _rearranged(request: AnyRequest, project: str, view: View) -> Response[Any] | None:

@@ -26,7 +26,7 @@ from argus_server.ranking.board import (
     tied,
 )
 from argus_server.ranking.format import Style, choose_style, choose_unit
-from argus_server.ranking.table import Cell, Column, MetricKey, RankedTable, Row
+from argus_server.ranking.table import Cell, Column, DoneJob, MetricKey, RankedTable, Row
 from argus_server.ranking.values import finite
 from argus_server.ranking.view import CURVE, IDENTITY, View, column_id, metric_of, read_further, write_further
 
@@ -313,7 +313,20 @@ class Ranking:
             finished_us=job.finished_us,
             superseded_by=item.superseded_by,
             n=1 if is_job else len(item.entry.jobs),
+            curve_of=self._curve_of([job] if is_job else item.entry.jobs),
         )
+
+    def _curve_of(self, jobs: Sequence[DoneJob]) -> tuple[str, str]:
+        """Return the job whose curve stands for these: the best one, else the last that finished."""
+        higher = self.ranks_higher
+
+        def place(job: DoneJob) -> tuple[Any, ...]:
+            number = finite(job.metrics.get(self.metric)) if self.metric and higher is not None else None
+            value = 0.0 if number is None else -number if higher else number
+            return number is None, value, -job.finished_us, job.order
+
+        best = min(jobs, key=place) if len(jobs) > 1 else jobs[0]
+        return best.batch_id, best.job_id
 
 
 def default_metric(keys: Sequence[MetricKey], primary: str | None) -> tuple[str | None, str]:

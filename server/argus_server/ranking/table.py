@@ -129,6 +129,8 @@ class Row(msgspec.Struct, frozen=True):
             more than a thousand rows are before it and the table is one page of many.
         superseded_by: the (batch_id, job_id) of the later job with the same model, dataset and seed.
         n: how many jobs the row stands for.
+        curve_of: (batch_id, job_id) of the job whose curve stands for the row: the best of its seeds by
+            the metric that ranks, else the last that finished.
     """
 
     rank: int | None
@@ -141,6 +143,7 @@ class Row(msgspec.Struct, frozen=True):
     finished_us: int | None = None
     superseded_by: tuple[str, str] | None = None
     n: int = 1
+    curve_of: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from argus_server.storage.job import (
 )
 from argus_server.storage.jobs import STATUSES, JobFilter, JobList, JobSummary, count_jobs, list_jobs
 from argus_server.storage.pulse import Pulse, pulse_of
+from argus_server.storage.sparklines import JobKey, Points, val_losses
 
 __all__ = [
     "STATUSES",
@@ -240,6 +241,15 @@ class Queries:
         """
         with transaction(self._engine) as connection:
             return job_snapshots(connection, _project(connection, project)["id"], job, most)
+
+    def val_losses(self, project: str, jobs: Sequence[JobKey]) -> dict[JobKey, Points]:
+        """Return the validation losses of these jobs, thinned to what a sparkline can show.
+
+        Raises:
+            UnknownProject: no event has named it.
+        """
+        with transaction(self._engine) as connection:
+            return val_losses(connection, _project(connection, project)["id"], jobs)
 
     def latest_job(self, project: str, job_id: str) -> str | None:
         """Return the batch of the latest job with this id; None if no event has named one.

@@ -1,6 +1,7 @@
 """The loss chart, whatever a job reports."""
 
 import math
+import re
 
 import pytest
 from hypothesis import example, given
@@ -9,6 +10,7 @@ from unit.server.wire import body
 
 from argus_core.events import jsonable
 from argus_server.pages.charts import loss_chart
+from argus_server.pages.sparkline import sparkline
 from argus_server.storage.job import Epoch
 
 
@@ -60,3 +62,42 @@ def test_the_page_of_a_job_with_huge_losses_is_shown(server, losses):
     server.send(*(body("job_epoch", "j", epoch=i, train_loss=loss) for i, loss in enumerate(losses)))
 
     assert "<polyline" in server.page("/p/p/jobs/b/j")
+
+
+# --- sparklines ---------------------------------------------------------------------------------
+
+
+def drawn(points):
+    """Return where a sparkline goes, and what it says."""
+    text = sparkline(points)
+    places = re.search(r'points="([^"]*)"', text)
+    line = [tuple(map(int, place.split(","))) for place in places[1].split()] if places else []
+    return line, re.search(r'aria-label="([^"]*)"', text)[1]
+
+
+def test_a_sparkline_spans_its_box_from_the_first_epoch_to_the_last():
+    line, said = drawn([(0, 3.0), (5, 2.0), (10, 1.0)])
+
+    assert line == [(1, 1), (36, 10), (71, 19)]
+    assert said == "3 to 1 in 11 epochs"
+
+
+def test_a_sparkline_that_begins_late_leaves_the_epochs_before_empty():
+    assert [x for x, _ in drawn([(5, 2.0), (10, 1.0)])[0]] == [36, 71]
+
+
+@pytest.mark.parametrize("loss", [0.0, -5.0, 1e-320, 1.7e308, 0.1 + 1e-17])
+def test_a_flat_sparkline_runs_through_the_middle(loss):
+    assert {y for _, y in drawn([(0, loss), (1, loss), (2, loss)])[0]} == {10}
+
+
+def test_one_epoch_is_a_point():
+    assert "<circle" in sparkline([(0, 0.5)])
+    assert drawn([(7, 0.5)])[1] == "0.5 to 0.5 in 8 epochs"
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=30))
+def test_a_sparkline_stays_in_its_box(losses):
+    line, _ = drawn(list(enumerate(losses)))
+
+    assert all(1 <= x <= 71 and 1 <= y <= 19 for x, y in line)

@@ -260,3 +260,28 @@ def test_a_preset_keeps_what_names_a_row(board):
         ("col", "job_id"),
     ]
     assert query_of(link(page(board, "?col=R2"), "#columns", "all")) == []
+
+
+# --- curves -----------------------------------------------------------------------------------
+
+
+def test_each_row_has_the_curve_of_its_job_and_a_cell_that_of_its_best_seed(make_server):
+    server = make_server()
+    for seed, losses, mse in ((0, (0.9, 0.5), 0.4), (1, (0.8, 0.2), 0.3), (2, (0.7, 0.6), 0.5)):
+        name = f"s{seed}"
+        server.send(
+            body("job_start", name, model="m", dataset="d", seed=seed),
+            *(body("job_epoch", name, at=2, epoch=i, val_loss=loss) for i, loss in enumerate(losses)),
+            body("job_done", name, at=9 + seed, metrics={"MSE": mse, "R2": mse, "mine": mse}),
+        )
+
+    def curves(query):
+        return [svg.attributes["aria-label"] for svg in page(server, query).css("td.curve svg")]
+
+    assert curves("") == [
+        f"{first} to {last} in 2 epochs" for first, last in ((0.8, 0.2), (0.9, 0.5), (0.7, 0.6))
+    ]
+    assert curves("?group=cell") == ["0.8 to 0.2 in 2 epochs"]  # the lowest MSE
+    assert curves("?group=cell&sort=R2") == ["0.7 to 0.6 in 2 epochs"]  # the highest R2
+    assert curves("?group=cell&sort=mine") == ["0.7 to 0.6 in 2 epochs"]  # the last that finished
+    assert curves("?col=MSE") == []
