@@ -15,12 +15,12 @@ from argus_server.ranking.table import Cell, Column, Row
 from argus_server.ranking.view import View
 from argus_server.urls import path_to
 
-__all__ = ["leaderboard_latex", "view_hash"]
+__all__ = ["BETTER", "END", "SEEDS", "heading", "leaderboard_latex", "view_hash"]
 
 _ARROWS = {"lower": r" $\downarrow$", "higher": r" $\uparrow$", "unknown": ""}
-_BETTER = {"lower": "lower is better", "higher": "higher is better", "unknown": "no direction is known"}
-_END = r" \tabularnewline" + "\n"
-_SEEDS = {
+BETTER = {"lower": "lower is better", "higher": "higher is better", "unknown": "no direction is known"}
+END = r" \tabularnewline" + "\n"
+SEEDS = {
     "mean": "the mean over seeds",
     "median": "the median over seeds",
     "best": "the best of n seeds",
@@ -53,8 +53,8 @@ def leaderboard_latex(ranking: Ranking, version: object) -> Iterator[str]:
         f"\\label{{tab:argus-{digest}}}\n"
         f"\\begin{{tabular}}{{r{kinds}{'r' if counts else ''}}}\n\\toprule\n"
     )
-    heads = ["\\#", *map(_heading, columns), *(["$n$"] if counts else [])]
-    yield " & ".join(heads) + _END + "\\midrule\n"
+    heads = ["\\#", *map(heading, columns), *(["$n$"] if counts else [])]
+    yield " & ".join(heads) + END + "\\midrule\n"
     for row in ranking.stream():
         yield _row(columns, row, counts=counts)
     yield "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
@@ -63,29 +63,22 @@ def leaderboard_latex(ranking: Ranking, version: object) -> Iterator[str]:
 def _caption(ranking: Ranking) -> str:
     view, metric = ranking.view, ranking.metric
     column = next((column for column in ranking.metric_columns if column.key == metric), None)
-    ranked = f"ranked by {column.label} ({_BETTER[column.direction]})" if column is not None else "not ranked"
-    what = {
-        "job": "Each row is one job, as it was measured",
-        "cell": f"Each value is {_SEEDS[view.seeds]} with its standard deviation (n − 1)",
-        "model": f"Each cell is {_SEEDS[view.seeds]}; missing cells: {view.missing}",
-    }[view.group]
+    ranked = f"ranked by {column.label} ({BETTER[column.direction]})" if column is not None else "not ranked"
+    what = "Each row is one job, as it was measured"
+    if view.group == "cell":
+        what = f"Each value is {SEEDS[view.seeds]} with its standard deviation (n − 1)"
     sentences = [
         f"Leaderboard of {ranking.project}, {ranked}.",
         f"{what}.",
         "Best in bold, second best underlined, each within its dataset.",
-        *_tests(ranking),
+        "No significance test is applied, and no α.",
         *ranking.notes,
     ]
     return " ".join(sentences)
 
 
-def _tests(ranking: Ranking) -> list[str]:
-    if ranking.view.group == "model":
-        return []
-    return ["No significance test is applied, and no α."]
-
-
-def _heading(column: Column) -> str:
+def heading(column: Column) -> str:
+    """Return the head of a column, with its unit and what is better."""
     unit = f" ({latex_text(column.unit)})" if column.unit else ""
     arrow = _ARROWS[column.direction] if column.kind == "metric" else ""
     return latex_text(column.label) + unit + arrow
@@ -99,7 +92,7 @@ def _row(columns: list[Column], row: Row, *, counts: bool) -> str:
             cells.append(text + (" (superseded)" if column.key == "model" and row.superseded_by else ""))
         else:
             cells.append(_cell(row.cells[column.key]))
-    return " & ".join(cells + ([str(row.n)] if counts else [])) + _END
+    return " & ".join(cells + ([str(row.n)] if counts else [])) + END
 
 
 def _cell(cell: Cell) -> str:

@@ -63,6 +63,7 @@ _SPECIAL = {
     "≥": r"$\geq$",
     "²": "$^{2}$",
     "α": r"$\alpha$",
+    "χ": r"$\chi$",
     "↓": r"$\downarrow$",
     "↑": r"$\uparrow$",
 }

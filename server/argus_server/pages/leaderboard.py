@@ -18,6 +18,8 @@ from argus_server.exports.leaderboard import (
     leaderboard_json,
     leaderboard_markdown,
 )
+from argus_server.exports.models import models_csv, models_json, models_markdown
+from argus_server.exports.models_latex import models_latex
 from argus_server.pages.asking import (
     READ,
     AnyRequest,
@@ -32,8 +34,10 @@ from argus_server.pages.board_order import headings, sortings
 from argus_server.pages.board_rows import RowKey, board_rows, row_key
 from argus_server.pages.conditional import entity_tag, not_modified
 from argus_server.pages.frame import project_frame, pulse_tag
+from argus_server.pages.models import models_page
 from argus_server.pages.render import Page, render
 from argus_server.pages.sparkline import sparkline
+from argus_server.pages.visitors import shown_table
 from argus_server.ranking.board import Board
 from argus_server.ranking.leader import Leader, leader
 from argus_server.ranking.rank import Ranking, rank
@@ -69,6 +73,8 @@ def project_page(request: AnyRequest) -> Response[Any]:
 def leaderboard_page(request: AnyRequest) -> Response[Any]:
     """Show the leaderboard."""
     name, view, rows = name_in(request, "project"), asked_view(request), request.app.state.settings.page_rows
+    if view.group == "model":
+        return models_page(request, view)
     if changed := _rearranged(request, name, view):
         return changed
     frame = project_frame(request, name, "leaderboard")
@@ -124,19 +130,24 @@ def _export_path(project: str, view: View, ending: str) -> str:
 
 
 Export = Callable[[Ranking], Iterator[str] | Iterator[bytes]]
+ModelExport = Callable[[RankedTable], Iterator[str] | Iterator[bytes]]
 
 
-def _export(request: AnyRequest, write: Export, media_type: str) -> Response[Any]:
+def _export(request: AnyRequest, write: Export, models: ModelExport, media_type: str) -> Response[Any]:
     """Return an export of the view, as it comes; the first piece is made before the answer begins."""
     name, view = name_in(request, "project"), asked_view(request)
-    tag = entity_tag(request, queries_of(request).version(name))
+    counts = queries_of(request).job_counts(name) if view.group == "model" else None
+    tag = entity_tag(request, queries_of(request).version(name), counts)
     if unchanged := not_modified(request, tag):
         return unchanged
     queries = queries_of(request)
 
     def pieces() -> Iterator[str | bytes]:
         with queries.board(name, view) as board:
-            yield from write(Ranking(view, board))
+            if view.group == "model":
+                yield from models(shown_table(request.user, name, rank(view, board)))
+            else:
+                yield from write(Ranking(view, board))
 
     stream = pieces()
     first = next(stream, b"")
@@ -147,7 +158,7 @@ def _export(request: AnyRequest, write: Export, media_type: str) -> Response[Any
 @in_thread
 def leaderboard_as_csv(request: AnyRequest) -> Response[Any]:
     """Return every row of the view as CSV, raw values."""
-    return _export(request, leaderboard_csv, "text/csv")
+    return _export(request, leaderboard_csv, models_csv, "text/csv")
 
 
 @get(
@@ -157,14 +168,14 @@ def leaderboard_as_csv(request: AnyRequest) -> Response[Any]:
 @in_thread
 def leaderboard_as_json(request: AnyRequest) -> Response[Any]:
     """Return every row of the view as JSON: raw values and what the page shows."""
-    return _export(request, leaderboard_json, "application/json")
+    return _export(request, leaderboard_json, models_json, "application/json")
 
 
 @get("/p/{project:str}/leaderboard.md", guards=READ)
 @in_thread
 def leaderboard_as_markdown(request: AnyRequest) -> Response[Any]:
     """Return every row of the view as a Markdown table."""
-    return _export(request, leaderboard_markdown, "text/markdown")
+    return _export(request, leaderboard_markdown, models_markdown, "text/markdown")
 
 
 @get("/p/{project:str}/leaderboard.tex", guards=READ)
@@ -172,8 +183,8 @@ def leaderboard_as_markdown(request: AnyRequest) -> Response[Any]:
 def leaderboard_as_latex(request: AnyRequest) -> Response[Any]:
     """Return every row of the view as a table for a paper."""
     version = queries_of(request).version(name_in(request, "project"))
-    write = partial(leaderboard_latex, version=version)
-    return _export(request, write, "application/x-tex")
+    jobs, models = (partial(write, version=version) for write in (leaderboard_latex, models_latex))
+    return _export(request, jobs, models, "application/x-tex")
 
 
 LEADERBOARD_ROUTES = [

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from msgspec.structs import replace as replace_struct
+
+from argus_server.ranking.gaps import Gap
 from argus_server.ranking.matrix import CellState
+from argus_server.ranking.table import RankedTable
 from argus_server.ranking.view import View
 from argus_server.storage.credentials import Grant
 from argus_server.storage.job import JobDetail
 from argus_server.storage.jobs import JobList, JobSummary
 
-__all__ = ["allowed_view", "shown_job", "shown_jobs", "shown_states"]
+__all__ = ["allowed_view", "shown_job", "shown_jobs", "shown_states", "shown_table"]
 
 
 def allowed_view(grant: Grant, project: str, view: View) -> View:
@@ -28,6 +32,18 @@ def shown_job(grant: Grant, project: str, job: JobDetail) -> JobDetail:
     if grant.allows("read", project):
         return job
     return replace(job, summary=_without_source(job.summary), command=None, error=None)
+
+
+def shown_table(grant: Grant, project: str, table: RankedTable) -> RankedTable:
+    """Return the table without the words in which jobs have failed, for those who may not see them."""
+    if grant.allows("read", project):
+        return table
+    rows = [replace_struct(row, gaps=[_without_words(gap) for gap in row.gaps]) for row in table.unranked]
+    return replace(table, unranked=rows)
+
+
+def _without_words(gap: Gap) -> Gap:
+    return replace_struct(gap, detail="") if gap.kind in ("failed", "interrupted") else gap
 
 
 def shown_jobs(grant: Grant, project: str, jobs: JobList) -> JobList:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-import numpy as np
 
 from argus_core.events import number_or_none
 from argus_server.ranking.board import MemoryBoard, Placed, Wanted
 from argus_server.ranking.table import DoneJob
 from argus_server.ranking.values import finite
-from argus_server.ranking.view import View
+from argus_server.ranking.view import Seeds, View
 
-__all__ = ["Entry", "Measure", "cell_board", "cell_entries"]
+__all__ = ["Entry", "Measure", "Together", "cell_board", "cell_entries"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +27,8 @@ class Measure:
     std: float | None = None
     n: int | None = None
     diverged: int = 0
+    choice: str = ""
+    """Which of the `n` values it is, where it is not their mean: `median`, `best`, `last`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,56 @@ class Entry:
         return self.jobs[0]
 
 
-def cell_board(board: MemoryBoard, view: View) -> MemoryBoard:
+@dataclass(frozen=True, slots=True)
+class Together:
+    """How the jobs of one cell become one number, by the view's `seeds`.
+
+    The best and the last are jobs, and all their values go together: the best one is the one with the
+    best value of the metric that ranks.
+    """
+
+    how: Seeds = "mean"
+    metric: str | None = None
+    higher: bool = False
+
+    def measures(self, jobs: Sequence[DoneJob]) -> dict[str, Measure]:
+        """Return what some jobs measured together."""
+        chosen = self._chosen(jobs)
+        values: dict[str, list[Any]] = {}
+        for job in jobs:
+            for key, raw in job.metrics.items():
+                if key in values:
+                    values[key].append(raw)
+                else:
+                    values[key] = [raw]
+        if chosen is not None:
+            return {key: self._of_one(chosen.metrics[key], values[key]) for key in chosen.metrics}
+        middle = _median if self.how == "median" else None
+        return {key: _measure(raws, middle) for key, raws in values.items()}
+
+    def _chosen(self, jobs: Sequence[DoneJob]) -> DoneJob | None:
+        if self.how == "last":
+            return max(jobs, key=lambda job: (job.finished_us, job.batch_id, job.job_id))
+        if self.how != "best" or self.metric is None:
+            return None
+        sign = -1 if self.higher else 1
+        found = [
+            (sign * number, place)
+            for place, job in enumerate(jobs)
+            if (number := finite(job.metrics.get(self.metric))) is not None
+        ]
+        return jobs[min(found)[1]] if found else jobs[0]
+
+    def _of_one(self, raw: Any, raws: Sequence[Any]) -> Measure:
+        numbers = [number for one in raws if (number := number_or_none(one)) is not None]
+        diverged = sum(not math.isfinite(number) for number in numbers)
+        return Measure(raw, finite(raw), None, len(numbers), diverged, self.how if len(raws) > 1 else "")
+
+
+MEANS = Together()
+
+
+def cell_board(board: MemoryBoard, view: View, together: Together = MEANS) -> MemoryBoard:
     """Return a board whose rows are the cells (model × dataset) of the jobs that count on another.
 
     Seeds, hosts, users and conditions choose the jobs that a mean is of; what else the view filters
@@ -53,7 +102,7 @@ def cell_board(board: MemoryBoard, view: View) -> MemoryBoard:
     chosen = Wanted(seed=view.seed, host=view.host, user=view.user, conditions=view.where)
     jobs = [item.job for item in board.placed if item.superseded_by is None and chosen.takes(item.job)]
     cells = MemoryBoard(board.project, board.keys, [], board.settings)
-    cells.placed = [_placed(entry) for entry in cell_entries(jobs)]
+    cells.placed = [_placed(entry) for entry in cell_entries(jobs, together)]
     cells.jobs = [item.job for item in cells.placed]
     return cells
 
@@ -69,24 +118,16 @@ def _placed(entry: Entry) -> Placed:
     return Placed(job, entry=entry)
 
 
-def cell_entries(jobs: Iterable[DoneJob]) -> list[Entry]:
+def cell_entries(jobs: Iterable[DoneJob], together: Together = MEANS) -> list[Entry]:
     """Return one entry for each (model, dataset) of these jobs."""
     cells: dict[tuple[str, str], list[DoneJob]] = defaultdict(list)
     for job in sorted(jobs, key=lambda job: job.order):
         cells[job.model or "", job.dataset or ""].append(job)
-    return [Entry(jobs=group, measures=_measures(group)) for group in cells.values()]
+    return [Entry(jobs=group, measures=together.measures(group)) for group in cells.values()]
 
 
-def _measures(jobs: Sequence[DoneJob]) -> dict[str, Measure]:
-    values: dict[str, list[Any]] = defaultdict(list)
-    for job in jobs:
-        for key, raw in job.metrics.items():
-            values[key].append(raw)
-    return {key: _measure(raws) for key, raws in values.items()}
-
-
-def _measure(raws: Sequence[Any]) -> Measure:
-    """Return mean and standard deviation of one metric over jobs.
+def _measure(raws: Sequence[Any], middle: Callable[[Sequence[float]], float] | None = None) -> Measure:
+    """Return one metric over jobs: their mean and standard deviation, or their `middle` instead.
 
     One diverged job makes the whole cell diverged: a mean over the seeds that went well would
     rank a model by its luck. What is no number ("n/a") is left out, as if it had not been sent; where
@@ -98,8 +139,11 @@ def _measure(raws: Sequence[Any]) -> Measure:
         return Measure(raws[0] if same else "(several)", None, None, 0)
     if diverged := [number for number in numbers if not math.isfinite(number)]:
         return Measure(_limit(diverged), None, None, len(numbers), len(diverged))
+    if middle is not None:
+        value = middle(numbers)
+        return Measure(value, value, None, len(numbers), choice="median" if len(numbers) > 1 else "")
     mean = _mean(numbers)
-    return Measure(mean, mean, _std(numbers), len(numbers))
+    return Measure(mean, mean, _std(numbers, mean), len(numbers))
 
 
 def _limit(diverged: Sequence[float]) -> str:
@@ -109,16 +153,27 @@ def _limit(diverged: Sequence[float]) -> str:
     return "-Infinity" if all(number == -math.inf for number in diverged) else "NaN"
 
 
+def _median(numbers: Sequence[float]) -> float:
+    low, high = statistics.median_low(numbers), statistics.median_high(numbers)
+    return low + (high - low) / 2 if math.isfinite(high - low) else low / 2 + high / 2
+
+
 def _mean(numbers: Sequence[float]) -> float:
     """Return the mean of finite numbers, which is finite where their sum is not."""
-    with np.errstate(over="ignore"):
-        mean = float(np.mean(numbers))
-    return mean if math.isfinite(mean) else statistics.mean(numbers)
+    try:
+        return math.fsum(numbers) / len(numbers)
+    except OverflowError:
+        return statistics.mean(numbers)
 
 
-def _std(numbers: Sequence[float]) -> float | None:
-    """Return the standard deviation (n − 1); None for fewer than two, or if no float can hold it."""
+def _std(numbers: Sequence[float], mean: float) -> float | None:
+    """Return the standard deviation (n − 1); None for fewer than two, or if no float can hold it.
+
+    Distances from the mean are squared, never the numbers: their squares would drown the difference.
+    """
     if len(numbers) < 2:
         return None
-    with np.errstate(over="ignore", invalid="ignore"):
-        return finite(float(np.std(numbers, ddof=1)))
+    try:
+        return finite(math.sqrt(math.fsum((number - mean) ** 2 for number in numbers) / (len(numbers) - 1)))
+    except OverflowError:
+        return None

@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from argus_core.events import number_or_none
 from argus_server.errors import BadView
+from argus_server.ranking.gaps import Unfinished
 from argus_server.ranking.order import job_number, natural_seed, place_of
 from argus_server.ranking.registry import NO_SETTINGS, Settings
 from argus_server.ranking.table import DoneJob, MetricKey
@@ -257,6 +258,12 @@ class Board(Protocol):
     def memo(self, name: str, make: Callable[[], T]) -> T:
         """Return what `make` returns, made once for this version of the board."""
 
+    def everything(self) -> MemoryBoard:
+        """Return a board with all these jobs at hand."""
+
+    def unfinished(self) -> Mapping[tuple[str, str], Unfinished]:
+        """Return (model, dataset) → the latest of its jobs that are not done, if it has any."""
+
 
 @dataclass
 class MemoryBoard:
@@ -267,6 +274,8 @@ class MemoryBoard:
     jobs: Sequence[DoneJob]
     settings: Settings = NO_SETTINGS
     batches: tuple[str, ...] = ()
+    others: Callable[[], Mapping[tuple[str, str], Unfinished]] = dict
+    """What `unfinished` answers with."""
     placed: list[Placed] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -286,6 +295,14 @@ class MemoryBoard:
             self._memo[name] = make()
         found: T = self._memo[name]
         return found
+
+    def everything(self) -> MemoryBoard:
+        """See `Board.everything`."""
+        return self
+
+    def unfinished(self) -> Mapping[tuple[str, str], Unfinished]:
+        """See `Board.unfinished`."""
+        return self.others()
 
     def names(self, field: str) -> Sequence[tuple[str, int]]:
         """See `Board.names`."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from argus_core.conventions import CONVENTIONS, Convention
 from argus_server.errors import BadView
-from argus_server.ranking.aggregate import Measure, cell_board
+from argus_server.ranking.aggregate import Measure, Together, cell_board
 from argus_server.ranking.board import (
     STYLE_DATASETS,
     Board,
@@ -26,13 +26,14 @@ from argus_server.ranking.board import (
     tied,
 )
 from argus_server.ranking.format import Style, choose_style, choose_unit
+from argus_server.ranking.metric import ROLE_ORDER, default_metric, ranking_metric
+from argus_server.ranking.models import rank_models
 from argus_server.ranking.table import Cell, Column, DoneJob, MetricKey, RankedTable, Row
 from argus_server.ranking.values import finite
 from argus_server.ranking.view import CURVE, IDENTITY, View, column_id, metric_of, read_further, write_further
 
 __all__ = ["Ranking", "default_metric", "rank"]
 
-_ROLES = {"quality": 0, "cost": 1, "info": 2, "hidden": 3}
 _MOST_COUNTED = 1000
 _CHUNK_ROWS = 1000
 Meanings = Mapping[str, Convention]
@@ -50,9 +51,11 @@ def rank(view: View, board: Board, *, page_rows: int | None = None) -> RankedTab
 
     Args:
         view: what is asked for.
-        board: the jobs that compete; for `group=cell` one that holds them in memory.
-        page_rows: rows on a page; None for all rows, each with its rank.
+        board: the jobs that compete.
+        page_rows: rows on a page; None for all rows, each with its rank. Models are always all there.
     """
+    if view.group == "model":
+        return rank_models(view, board)
     ranking = Ranking(view, board)
     return ranking.page(page_rows) if page_rows else ranking.whole()
 
@@ -62,10 +65,9 @@ class Ranking:
 
     def __init__(self, view: View, board: Board) -> None:
         if view.group == "model":
-            raise BadView("group=model is not a view of this table")
+            raise BadView("models have no rows to walk: ask rank")
         if view.group == "cell":
-            assert isinstance(board, MemoryBoard), "cells are made of jobs in memory"
-            board = cell_board(board, view)
+            board = cells_of(board, view)
             self._wanted = Wanted(view.model, view.dataset, text=view.q)
         else:
             self._wanted = replace(
@@ -329,27 +331,11 @@ class Ranking:
         return best.batch_id, best.job_id
 
 
-def default_metric(keys: Sequence[MetricKey], primary: str | None) -> tuple[str | None, str]:
-    """Return the metric that ranks when the URL names none, and why it is not MSE if it is not."""
-    counts = {key.key: key.count for key in keys}
-    meanings = {key.key: key.meaning for key in keys}
-    if primary is not None and primary in counts:
-        return primary, ""
-    if "MSE" in counts:
-        return "MSE", ""
-    best = min(
-        counts,
-        key=lambda key: (
-            _ROLES[meanings[key].role],
-            meanings[key].direction == "unknown",
-            -counts[key],
-            key,
-        ),
-        default=None,
-    )
-    if best is None:
-        return None, ""
-    return best, f"No job reports MSE; this is {best}, the most common quality metric."
+def cells_of(board: Board, view: View) -> MemoryBoard:
+    """Return the board whose rows are the cells of another."""
+    metric, higher = ranking_metric(view, board)
+    seeds = view.seeds if higher is not None or view.seeds != "best" else "mean"
+    return cell_board(board.everything(), view, Together(seeds, metric, bool(higher)))
 
 
 def _resolve(view: View, keys: Sequence[MetricKey], default: str | None) -> tuple[str | None, str, str]:
@@ -455,7 +441,7 @@ def _offered(
 
     def place(key: str) -> tuple[bool, int, int, int, str]:
         known = meanings[key]
-        return key != metric, _ROLES[known.role], _PLACES.get(key, len(_PLACES)), -counts[key], key
+        return key != metric, ROLE_ORDER[known.role], _PLACES.get(key, len(_PLACES)), -counts[key], key
 
     labels = {key.key: key.label for key in keys}
     metrics = [
@@ -533,6 +519,8 @@ def _mean_cell(measure: Measure, style: Style, podium: _Podium | None) -> Cell:
         spread = "n=1"
     elif measure.diverged:
         spread = f"{measure.diverged} of {measure.n} diverged"
+    if measure.choice and measure.number is not None:
+        spread = f"{measure.choice} of {measure.n}"
     return Cell(
         raw=measure.raw,
         display=style.value(measure.raw),

@@ -9,7 +9,9 @@ from typing import Any, Literal
 import msgspec
 
 from argus_core.conventions import Convention, Direction, Role, convention
+from argus_server.ranking.gaps import Gap
 from argus_server.ranking.order import natural_seed
+from argus_server.ranking.phrases import NO_VERDICT, Verdict
 from argus_server.ranking.registry import UNSET, MetricSetting
 from argus_server.ranking.view import View
 
@@ -79,7 +81,7 @@ class Column:
     key: str
     id: str
     label: str
-    kind: Literal["identity", "metric", "curve", "jobs"]
+    kind: Literal["identity", "metric", "statistic", "curve", "jobs"]
     unit: str = ""
     raw_unit: str = ""
     scale: float = 1.0
@@ -104,6 +106,9 @@ class Cell(msgspec.Struct, frozen=True, gc=False):
         diverged: how many of them are NaN or infinite; then the mean is too, and never ranks.
         spread: the text beside the mean: `± 0.002`, `n=1` or `1 of 3 diverged`.
         mark: `best`, `second` or nothing, within the row's dataset.
+        low, high: ends of the 95 % interval, where there is one.
+        is_close: whether the data cannot tell the value from the best one: †.
+        is_imputed: whether part of it is filled in: ‡.
     """
 
     raw: Any = None
@@ -114,6 +119,10 @@ class Cell(msgspec.Struct, frozen=True, gc=False):
     diverged: int = 0
     spread: str = ""
     mark: Literal["", "best", "second"] = ""
+    low: float | None = None
+    high: float | None = None
+    is_close: bool = False
+    is_imputed: bool = False
 
     @property
     def present(self) -> bool:
@@ -122,7 +131,7 @@ class Cell(msgspec.Struct, frozen=True, gc=False):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One job, or one cell (model × dataset).
+    """One job, one cell (model × dataset), or one model over all datasets.
 
     Attributes:
         rank: place among the rows of the same dataset, ties sharing it; None if it does not rank, or if
@@ -131,6 +140,11 @@ class Row(msgspec.Struct, frozen=True):
         n: how many jobs the row stands for.
         curve_of: (batch_id, job_id) of the job whose curve stands for the row: the best of its seeds by
             the metric that ranks, else the last that finished.
+        tier: the places of the models that the data cannot tell apart: `1–2`; empty but for models.
+        opens_tier: whether the row is separated from those above it.
+        statistics: id → what is computed of a model over all datasets.
+        is_baseline: whether skill is measured against this model.
+        gaps: the datasets on which a model has no value, and why.
     """
 
     rank: int | None
@@ -144,6 +158,11 @@ class Row(msgspec.Struct, frozen=True):
     superseded_by: tuple[str, str] | None = None
     n: int = 1
     curve_of: tuple[str, str] | None = None
+    tier: str = ""
+    opens_tier: bool = False
+    statistics: Mapping[str, Cell] = {}
+    is_baseline: bool = False
+    gaps: Sequence[Gap] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +179,8 @@ class RankedTable:
         total: rows on all pages.
         next: the cursor behind the last row, empty on the last page and where pages are counted only.
         datasets, models: what can be filtered for, in the whole project.
+        verdict: who leads, and who cannot be told from the leader; empty but for models.
+        unranked: models without a place, and why; their average rank is provisional.
     """
 
     project: str
@@ -174,6 +195,8 @@ class RankedTable:
     datasets: Sequence[str] = field(default_factory=tuple)
     layout: Sequence[Column] = field(default_factory=tuple)
     offered: Sequence[Column] = field(default_factory=tuple)
+    verdict: Verdict = NO_VERDICT
+    unranked: Sequence[Row] = ()
 
     @property
     def metric_columns(self) -> list[Column]:

@@ -13,6 +13,7 @@ from argus_server.errors import BadView
 __all__ = [
     "CURVE",
     "IDENTITY",
+    "STATISTICS",
     "Condition",
     "Group",
     "Missing",
@@ -34,8 +35,10 @@ Rows = Literal["rank", "name"]
 IDENTITY = ("model", "dataset", "seed")
 CURVE = "val_curve"
 """The id of the column with the validation loss over epochs."""
+STATISTICS = ("average_rank", "win_rate", "skill", "datasets")
+"""What is computed of a model over all datasets, by the ids of its columns."""
 _RESERVED = frozenset(
-    {*IDENTITY, CURVE, "rank", "n", "batch_id", "job_id", "finished_at", "superseded_by", ""}
+    {*IDENTITY, *STATISTICS, CURVE, "rank", "n", "batch_id", "job_id", "finished_at", "superseded_by", ""}
 )
 _PREFIX = "metric:"
 _CONDITION = re.compile(r"(?P<key>.+?)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[^<>=]+)", re.DOTALL)

@@ -37,12 +37,14 @@ from argus_server.ranking.board import (
     STYLE_DATASETS,
     Contest,
     Cursor,
+    MemoryBoard,
     Order,
     Placed,
     Wanted,
     better_than,
     count_better,
 )
+from argus_server.ranking.gaps import Unfinished
 from argus_server.ranking.order import Standing, text_number
 from argus_server.ranking.registry import Settings
 from argus_server.ranking.table import DoneJob, MetricKey
@@ -52,6 +54,7 @@ from argus_server.storage import schema
 from argus_server.storage.folding import EVERY, FACETS, LISTED
 from argus_server.storage.meanings import read_meaning
 from argus_server.storage.statements import chunks
+from argus_server.storage.unfinished import unfinished_cells
 
 __all__ = ["FactsCache", "IndexedBoard", "done_jobs", "metric_keys"]
 
@@ -59,6 +62,7 @@ _FEW = 2000
 """Up to this many rows that pass the filters are sorted; more are met soon enough on a walk."""
 _PROJECTS_REMEMBERED = 256
 _REMEMBERED = 200
+_KEPT_JOBS = 5000
 
 T = TypeVar("T")
 
@@ -128,8 +132,11 @@ class _Light:
 class IndexedBoard:
     """See `Board`. Lives as long as the transaction of its connection: one moment of the database."""
 
-    def __init__(self, connection: Connection, project: Mapping[Any, Any], cache: FactsCache) -> None:
+    def __init__(
+        self, connection: Connection, project: Mapping[Any, Any], cache: FactsCache, now: int
+    ) -> None:
         self._connection = connection
+        self._now = now
         self._id: int = project["id"]
         self.project: str = project["name"]
         self.settings = Settings.decode(project["settings"])
@@ -155,6 +162,20 @@ class IndexedBoard:
             memo[name] = make()
         found: T = memo[name]
         return found
+
+    def everything(self) -> MemoryBoard:
+        """See `Board.everything`. The jobs of a board that is not large are kept for its next views."""
+        if sum(n for _, n in self.names(EVERY)) <= _KEPT_JOBS:
+            return self.memo("every job", self._everything)
+        return self._everything()
+
+    def _everything(self) -> MemoryBoard:
+        jobs = done_jobs(self._connection, self._id, self.settings)
+        return MemoryBoard(self.project, self.keys, jobs, self.settings)
+
+    def unfinished(self) -> Mapping[tuple[str, str], Unfinished]:
+        """See `Board.unfinished`."""
+        return unfinished_cells(self._connection, self._id, (), self._now)
 
     # --- counts -------------------------------------------------------------------------------
 

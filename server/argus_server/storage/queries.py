@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select
@@ -38,6 +39,7 @@ from argus_server.storage.job import (
 from argus_server.storage.jobs import STATUSES, JobFilter, JobList, JobSummary, count_jobs, list_jobs
 from argus_server.storage.pulse import Pulse, pulse_of
 from argus_server.storage.sparklines import JobKey, Points, val_losses
+from argus_server.storage.unfinished import unfinished_cells
 
 __all__ = [
     "STATUSES",
@@ -117,7 +119,7 @@ class Queries:
         """
         with transaction(self._engine) as connection:
             found = _project(connection, project)
-            board = IndexedBoard(connection, found, self._facts)
+            board = IndexedBoard(connection, found, self._facts, self.clock())
             jobs = done_jobs(connection, found["id"], board.settings)
             return LeaderboardData(project, board.settings, jobs, board.keys)
 
@@ -125,17 +127,19 @@ class Queries:
     def board(self, project: str, view: View) -> Iterator[Board]:
         """Yield the board that a view is of: one moment of the database, as long as it is open.
 
-        That of a few batches is a board of its own, held in memory; so is one whose cells are asked for.
+        That of a few batches is a board of its own, held in memory; so is one of many, if its cells or its
+        models are asked for.
 
         Raises:
             UnknownProject: no event has named it.
         """
         with transaction(self._engine) as connection:
             found = _project(connection, project)
-            board = IndexedBoard(connection, found, self._facts)
-            if view.group == "cell" or (view.batch and _few(connection, found["id"], view.batch)):
+            board = IndexedBoard(connection, found, self._facts, self.clock())
+            if view.batch and (view.group != "job" or _few(connection, found["id"], view.batch)):
                 jobs = done_jobs(connection, found["id"], board.settings, view.batch)
-                yield MemoryBoard(project, board.keys, jobs, board.settings, view.batch)
+                others = partial(unfinished_cells, connection, found["id"], view.batch, self.clock())
+                yield MemoryBoard(project, board.keys, jobs, board.settings, view.batch, others)
             else:
                 yield board
 

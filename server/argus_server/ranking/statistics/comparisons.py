@@ -42,7 +42,8 @@ class Ties:
 
     def slack(self, a: Floats, b: Floats) -> Floats:
         """Return how far apart two values may be and still tie."""
-        slack: Floats = self.resolution + self.relative * np.maximum(np.abs(a), np.abs(b))
+        size = np.maximum(np.abs(a), np.abs(b))
+        slack: Floats = self.resolution + self.relative * np.where(np.isinf(size), 0.0, size)
         return slack
 
 
@@ -73,11 +74,14 @@ class WinLoss:
 
 
 def outcomes(scores: Floats, ties: Ties = EXACT) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return (better, tied), each datasets × models × models; both false where a value is missing."""
+    """Return (better, tied), each datasets × models × models; both false where a value is missing.
+
+    Infinity is behind every number, and ties infinity.
+    """
     a, b = scores[:, :, None], scores[:, None, :]
     with np.errstate(over="ignore", invalid="ignore"):
         difference, slack = a - b, ties.slack(a, b)
-        return difference < -slack, np.abs(difference) <= slack
+        return difference < -slack, (np.abs(difference) <= slack) | (a == b)
 
 
 def fractional_ranks(scores: Floats, ties: Ties = EXACT) -> Floats:

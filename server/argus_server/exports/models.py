@@ -1,0 +1,213 @@
+"""The table of models as CSV, JSON and Markdown: every row, those without a place too."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from argus_server.exports.text import csv_text, markdown_text
+from argus_server.ranking.table import Cell, Column, RankedTable, Row
+
+__all__ = ["models_csv", "models_json", "models_markdown"]
+
+ABSENT = "—"
+_ARROWS = {"lower": " ↓", "higher": " ↑", "unknown": ""}
+_NONE = Cell()
+
+
+def cell_of(row: Row, column: Column) -> Cell:
+    """Return what a row has in a column that is no name."""
+    cells = row.statistics if column.kind == "statistic" else row.cells
+    return cells.get(column.key, _NONE)
+
+
+# --- CSV --------------------------------------------------------------------------------------
+
+
+def models_csv(table: RankedTable) -> Iterator[str]:
+    """Yield RFC 4180 text, raw values in raw units at round-trip precision.
+
+    An average rank has the ends of its interval beside it; a metric is its mean over the datasets, with
+    `NAME (std)` and, as `NAME (n)`, over how many. A model without a place has its average rank under
+    `provisional_rank`, and says why.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow([csv_text(value) for value in _csv_header(table)])
+    for row in (*table.rows, *table.unranked):
+        writer.writerow([csv_text(value) for value in _csv_row(table, row)])
+    yield out.getvalue()
+
+
+def _csv_header(table: RankedTable) -> list[str]:
+    header = ["rank", "tier", "model"]
+    for column in table.columns[1:]:
+        header.append(column.id)
+        if column.id == "average_rank" and column.kind == "statistic":
+            header += ["average_rank (low)", "average_rank (high)", "separable from the best"]
+        elif column.id == "datasets" and column.kind == "statistic":
+            header += ["datasets (of)", "seeds"]
+        elif column.kind == "metric":
+            header += [f"{column.id} (std)", f"{column.id} (n)"]
+    return [*header, "provisional_rank", "not_ranked_because"]
+
+
+def _csv_row(table: RankedTable, row: Row) -> list[Any]:
+    values: list[Any] = [row.rank, row.tier, row.model]
+    is_ranked = row.rank is not None
+    for column in table.columns[1:]:
+        cell = cell_of(row, column)
+        if column.kind == "metric":
+            values += [cell.raw, cell.std, cell.n]
+        elif column.id == "average_rank":
+            shown = cell if is_ranked else _NONE
+            close = "" if not shown.present else "no" if shown.is_close else "yes"
+            values += [shown.raw, shown.low, shown.high, close if shown.mark != "best" else ""]
+        elif column.id == "datasets":
+            values += [cell.raw, cell.n, cell.spread.removeprefix("× ")]
+        else:
+            values.append(cell.raw)
+    provisional = row.statistics.get("average_rank", _NONE)
+    why = "; ".join(f"{gap.dataset}: {gap.text}" for gap in row.gaps)
+    return [*values, None if is_ranked else provisional.raw, why]
+
+
+# --- JSON -------------------------------------------------------------------------------------
+
+
+def models_json(table: RankedTable) -> Iterator[bytes]:
+    """Yield the table as JSON; `display` has what the page shows, in the columns' units."""
+    view = table.view
+    yield msgspec.json.encode(
+        {
+            "project": table.project,
+            "view": {
+                "group": view.group,
+                "metric": table.ranked_by,
+                "seeds": view.seeds,
+                "missing": view.missing,
+                "baseline": view.baseline,
+                "sort": view.sort,
+                "order": view.order,
+                "model": view.model,
+                "dataset": view.dataset,
+                "batch": view.batch,
+                "seed": view.seed,
+                "host": view.host,
+                "user": view.user,
+                "where": [str(condition) for condition in view.where],
+                "q": view.q,
+            },
+            "ranked_by": table.ranked_by,
+            "verdict": {
+                "text": table.verdict.text,
+                "leaders": table.verdict.leaders,
+                "not_separable": table.verdict.close,
+            },
+            "notes": table.notes,
+            "columns": [_column(column) for column in table.columns],
+            "total": table.total,
+            "rows": [_row(table, row) for row in table.rows],
+            "not_ranked": [_row(table, row) for row in table.unranked],
+        }
+    )
+
+
+def _column(column: Column) -> dict[str, Any]:
+    names = ("key", "id", "label", "unit", "raw_unit", "direction", "role", "kind")
+    return {name: getattr(column, name) for name in names}
+
+
+def _row(table: RankedTable, row: Row) -> dict[str, Any]:
+    present = [(column, cell) for column in table.columns[1:] if (cell := cell_of(row, column)).present]
+    metrics = [(column, cell) for column, cell in present if column.kind == "metric"]
+    statistics = {column.id: cell.raw for column, cell in present if column.kind == "statistic"}
+    rank = row.statistics.get("average_rank", _NONE)
+    coverage = row.statistics.get("datasets", _NONE)
+    plain: dict[str, Any] = {
+        "rank": row.rank,
+        "tier": row.tier or None,
+        "model": row.model,
+        "n": row.n,
+        "is_baseline": row.is_baseline,
+        "statistics": statistics | {"datasets_of": coverage.n, "seeds": coverage.spread.removeprefix("× ")},
+        "interval": [rank.low, rank.high] if rank.low is not None else None,
+        "not_separable": rank.is_close,
+        "imputed": rank.is_imputed,
+        "cells": {column.key: {"mean": cell.raw, "std": cell.std, "n": cell.n} for column, cell in metrics},
+        "display": {column.id: shown(cell) for column, cell in present},
+    }
+    if row.rank is None:
+        plain["provisional_rank"] = statistics.pop("average_rank", None)
+        plain["statistics"].pop("average_rank", None)
+        plain["gaps"] = [
+            {"dataset": gap.dataset, "kind": gap.kind, "text": gap.text, "job": gap.job} for gap in row.gaps
+        ]
+    return plain
+
+
+def shown(cell: Cell) -> str:
+    """Return a cell as the page shows it, without markup."""
+    marks = ("†" if cell.is_close else "") + ("‡" if cell.is_imputed else "")
+    return f"{cell.display}{marks} {cell.spread}".rstrip()
+
+
+# --- Markdown ---------------------------------------------------------------------------------
+
+
+def models_markdown(table: RankedTable) -> Iterator[str]:
+    """Yield the verdict, the table and the models without a place as Markdown."""
+    if table.verdict:
+        yield (
+            "".join(
+                f"**{markdown_text(phrase.text)}**" if phrase.strong else markdown_text(phrase.text)
+                for phrase in table.verdict.phrases
+            )
+            + "\n\n"
+        )
+    lines = [["#", *(_heading(column) for column in table.columns)]]
+    lines.append(["--:", ":--", *("--:" for _ in table.columns[1:])])
+    lines += [
+        [row.tier, markdown_text(row.model or "—"), *(_cell(row, column) for column in table.columns[1:])]
+        for row in table.rows
+    ]
+    yield _lines(lines)
+    if table.unranked:
+        yield f"\nNot ranked ({len(table.unranked)})\n\n"
+        yield _lines(
+            [
+                ["Model", "Coverage", "Missing because", "Provisional rank"],
+                [":--", "--:", ":--", "--:"],
+                *(_unranked(row) for row in table.unranked),
+            ]
+        )
+    yield "".join(f"\n{markdown_text(note)}\n" for note in table.notes)
+
+
+def _lines(lines: list[list[str]]) -> str:
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def _heading(column: Column) -> str:
+    unit = f" ({markdown_text(column.unit)})" if column.unit else ""
+    arrow = _ARROWS[column.direction] if column.kind == "metric" else ""
+    return markdown_text(column.label) + unit + arrow
+
+
+def _cell(row: Row, column: Column) -> str:
+    cell = cell_of(row, column)
+    if not cell.present:
+        return ABSENT
+    text = markdown_text(shown(cell))
+    return f"**{text}**" if cell.mark == "best" else text
+
+
+def _unranked(row: Row) -> list[str]:
+    why = "; ".join(f"{markdown_text(gap.dataset)}: {markdown_text(gap.text)}" for gap in row.gaps)
+    cells = (row.statistics.get(name, _NONE) for name in ("datasets", "average_rank"))
+    coverage, rank = (markdown_text(shown(cell)) if cell.present else ABSENT for cell in cells)
+    return [markdown_text(row.model or "—"), coverage, why, rank]

@@ -1,0 +1,84 @@
+"""The table of models for a paper: a rule between groups that differ, and a caption that says how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from argus_server.exports.latex import BETTER, END, SEEDS, heading, view_hash
+from argus_server.exports.latex_text import PREAMBLE, latex_number, latex_sentence, latex_text
+from argus_server.exports.models import cell_of
+from argus_server.ranking.table import Cell, Column, RankedTable, Row
+from argus_server.urls import path_to
+
+__all__ = ["models_latex"]
+
+_MISSING = {
+    "complete": "models without a value on every dataset are not ranked",
+    "shared": "models are compared on the datasets that all of them have",
+    "pairwise": "each pair of models is compared on the datasets that both have",
+    "impute:worst": "missing values are as good as the worst of their dataset and rank behind it",
+}
+
+
+def models_latex(table: RankedTable, version: object) -> Iterator[str]:
+    """Yield the table; models without a place stand below it, with a dash for theirs.
+
+    Args:
+        table: the view.
+        version: what changes whenever the data do; a part of the hash in the caption.
+    """
+    digest = view_hash(table.project, table.view, version)
+    kinds = "l" + "r" * (len(table.columns) - 1)
+    yield (
+        f"% {path_to('p', table.project, 'leaderboard', query=table.view.query(page=1))}\n"
+        "% \\usepackage{booktabs,siunitx}\n"
+        f"{PREAMBLE}\n"
+        "\\begin{table}\n\\centering\n"
+        f"\\caption[Leaderboard]{{{latex_sentence(_caption(table))} View \\texttt{{{digest}}}.}}\n"
+        f"\\label{{tab:argus-{digest}}}\n"
+        f"\\begin{{tabular}}{{r{kinds}}}\n\\toprule\n"
+    )
+    yield " & ".join(["\\#", *map(heading, table.columns)]) + END + "\\midrule\n"
+    by_rank = table.view.sort == "average_rank" and table.view.order == "asc"
+    for place, row in enumerate(table.rows):
+        yield ("\\midrule\n" if place and row.opens_tier and by_rank else "") + _row(table, row)
+    if table.unranked:
+        yield "\\midrule\n"
+    for row in table.unranked:
+        yield _row(table, row)
+    yield "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
+
+
+def _caption(table: RankedTable) -> str:
+    metric = next((column for column in table.metric_columns if column.key == table.ranked_by), None)
+    ranked = (
+        f"by their average rank in {metric.label} ({BETTER[metric.direction]})" if metric else "not ranked"
+    )
+    view = table.view
+    sentences = [
+        f"Models of {table.project}, {ranked}; each cell is {SEEDS[view.seeds]}; {_MISSING[view.missing]}.",
+        table.verdict.text,
+        "A rule separates groups that differ." if any(row.opens_tier for row in table.rows) else "",
+        "† not separable from the best." if table.verdict.close else "",
+        f"Not ranked, with provisional ranks: {len(table.unranked)}." if table.unranked else "",
+        *table.notes,
+    ]
+    return " ".join(text for text in sentences if text)
+
+
+def _row(table: RankedTable, row: Row) -> str:
+    cells = [latex_text(row.tier) if row.tier else "--", latex_text(row.model or "—")]
+    cells += [_cell(cell_of(row, column), column) for column in table.columns[1:]]
+    return " & ".join(cells) + END
+
+
+def _cell(cell: Cell, column: Column) -> str:
+    if not cell.present:
+        return "--"
+    is_number = column.id != "datasets" or column.kind == "metric"
+    text = latex_number(cell.display) if is_number else latex_text(cell.display)
+    text = rf"\textbf{{{text}}}" if cell.mark == "best" else text
+    text += (r"$^{\dagger}$" if cell.is_close else "") + (r"$^{\ddagger}$" if cell.is_imputed else "")
+    if cell.spread.startswith("± "):
+        return rf"{text} $\pm$ {latex_number(cell.spread[2:])}"
+    return f"{text} {latex_text(cell.spread)}" if cell.spread else text

@@ -1,0 +1,152 @@
+"""The table of models as its template needs it: headings, intervals, reasons, links."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from argus_server.pages.filters import breakable, duration
+from argus_server.ranking.gaps import Gap
+from argus_server.ranking.table import Cell, Column, RankedTable
+from argus_server.ranking.values import raw_text
+from argus_server.ranking.view import View
+from argus_server.urls import path_to, segment
+
+__all__ = ["Heading", "gap_items", "headings", "interval", "page_columns", "raw", "statistic", "value"]
+
+WIDTH, HEIGHT, PAD = 96, 14, 6
+_MOST_NAMED = 3
+_ARROWS = {"lower": "↓", "higher": "↑", "unknown": ""}
+_WORDS = {"lower": "lower is better", "higher": "higher is better", "unknown": "no direction known"}
+_TITLES = {
+    "average_rank": "Mean over the datasets of the rank within each; ties share theirs",
+    "win_rate": "Share of datasets on which the model beats another, ties half; mean over the others",
+    "skill": "By what share the error is below the baseline's: geometric mean over the datasets",
+    "datasets": "Datasets with a value × seeds behind each",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """The head of a column: where its link leads, and how the table stands by it."""
+
+    column: Column
+    href: str
+    title: str
+    arrow: str
+    arrow_word: str
+    aria_sort: str
+
+
+def page_columns(table: RankedTable, asked: View) -> list[Column]:
+    """Return the columns of the page: those asked for, else the ranking metric and the costs."""
+    if asked.col:
+        return list(table.columns)
+    return [
+        column
+        for column in table.columns
+        if column.kind != "metric" or column.key == table.ranked_by or column.role == "cost"
+    ]
+
+
+def headings(table: RankedTable, columns: Sequence[Column], asked: View) -> list[Heading]:
+    """Return the heads of these columns."""
+    found = []
+    for column in columns:
+        is_sorted = column.id == table.view.sort
+        other = ("asc" if table.view.order == "desc" else "desc") if is_sorted else ""
+        link = asked.query(sort=column.id, order=other, page=1)
+        title = _TITLES.get(column.id, "")
+        if column.kind == "metric":
+            title = f"{column.label}: mean over the datasets; {_WORDS[column.direction]}"
+        found.append(
+            Heading(
+                column,
+                path_to("p", table.project, "leaderboard", query=link),
+                title,
+                _ARROWS[column.direction] if column.kind == "metric" else "",
+                _WORDS[column.direction],
+                ("descending" if table.view.order == "desc" else "ascending") if is_sorted else "",
+            )
+        )
+    return found
+
+
+def interval(cell: Cell, models: int) -> Markup:
+    """Return an average rank with its interval as a dot on a line from 1 to the number of models."""
+    if cell.number is None or models < 2:
+        return Markup("")
+
+    def x(rank: float) -> float:
+        return round(PAD + (rank - 1) / (models - 1) * (WIDTH - 2 * PAD), 1)
+
+    text, line = "no interval", ""
+    if cell.low is not None and cell.high is not None:
+        text = f"{cell.low:.2f} to {cell.high:.2f}"
+        line = f'<line class="span" x1="{x(cell.low)}" x2="{x(cell.high)}" y1="7" y2="7"/>'
+    return Markup(  # noqa: S704 - numbers only
+        f'<svg class="range" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
+        f' aria-label="average rank {cell.display}, 95 % interval {text}"><title>{text}</title>'
+        f'<line class="axis" x1="{PAD}" x2="{WIDTH - PAD}" y1="7" y2="7"/>{line}'
+        f'<circle cx="{x(cell.number)}" cy="7" r="3.2"/></svg>'
+    )
+
+
+def statistic(cell: Cell | None) -> Markup:
+    """Return what is computed of a model, with its marks."""
+    if cell is None or not cell.present:
+        return Markup('<span class="absent">—</span>')
+    shown = escape(cell.display)
+    shown = Markup("<b>{}</b>").format(shown) if cell.mark == "best" else shown
+    if cell.is_close:
+        shown += Markup('<span title="not separable from the best: the data cannot tell them apart">†</span>')
+    if cell.is_imputed:
+        shown += Markup('<span title="some values are filled in">‡</span>')
+    return shown + (Markup(" <i>{}</i>").format(cell.spread) if cell.spread else "")
+
+
+def value(cell: Cell | None) -> Markup:
+    """Return a mean over the datasets."""
+    if cell is None or not cell.present:
+        return Markup('<span class="absent" title="on no dataset">—</span>')
+    return statistic(cell)
+
+
+def raw(cell: Cell | None) -> str:
+    """Return the number of a cell at round-trip precision."""
+    return raw_text(cell.raw) if cell is not None and cell.present else ""
+
+
+def gap_items(
+    gaps: Sequence[Gap], project: str, names: Mapping[str, str]
+) -> list[tuple[list[tuple[Markup, str]], int, str]]:
+    """Return why values are missing, like reasons together: (datasets with links, further ones, reason)."""
+    grouped: dict[str, list[Gap]] = {}
+    for gap in gaps:
+        grouped.setdefault(_reason(gap), []).append(gap)
+    found = []
+    for reason, some in grouped.items():
+        named = some if len(some) <= _MOST_NAMED else some[: _MOST_NAMED - 1]
+        links = [
+            (
+                breakable(names.get(gap.dataset, gap.dataset) or "(no name)"),
+                "" if gap.job is None else _job_link(project, gap.job),
+            )
+            for gap in named
+        ]
+        found.append((links, len(some) - len(named), reason))
+    return found
+
+
+def _reason(gap: Gap) -> str:
+    if gap.eta_s is None:
+        return gap.text
+    low, high = (duration(end) for end in gap.eta_s)
+    left = "due now" if gap.eta_s[1] < 1 else f"{low if low == high else f'{low} to {high}'} left"
+    return f"{gap.text}, {left}"
+
+
+def _job_link(project: str, job: tuple[str, str]) -> str:
+    return f"{path_to('p', project, 'jobs')}/{segment(job[0])}/{segment(job[1])}"

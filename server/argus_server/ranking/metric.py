@@ -1,0 +1,50 @@
+"""Which metric ranks when a URL names none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from argus_server.ranking.board import Board
+from argus_server.ranking.table import MetricKey
+from argus_server.ranking.view import View, column_id
+
+__all__ = ["ROLE_ORDER", "default_metric", "ranking_metric"]
+
+ROLE_ORDER = {"quality": 0, "cost": 1, "info": 2, "hidden": 3}
+
+
+def ranking_metric(view: View, board: Board) -> tuple[str | None, bool | None]:
+    """Return the metric that a view ranks cells and models by, and whether higher is better.
+
+    For cells it may be the one that sorts. The direction is None where nothing ranks.
+    """
+    ids = {column_id(key.key): key for key in board.keys}
+    asked = view.metric or (view.sort if view.group == "cell" else "")
+    metric = ids[asked].key if asked in ids else default_metric(board.keys, board.settings.primary)[0]
+    known = next((key.meaning for key in board.keys if key.key == metric), None)
+    if known is None or known.direction == "unknown" or known.role not in ("quality", "cost"):
+        return metric, None
+    return metric, known.direction == "higher"
+
+
+def default_metric(keys: Sequence[MetricKey], primary: str | None) -> tuple[str | None, str]:
+    """Return the metric that ranks when the URL names none, and why it is not MSE if it is not."""
+    counts = {key.key: key.count for key in keys}
+    meanings = {key.key: key.meaning for key in keys}
+    if primary is not None and primary in counts:
+        return primary, ""
+    if "MSE" in counts:
+        return "MSE", ""
+    best = min(
+        counts,
+        key=lambda key: (
+            ROLE_ORDER[meanings[key].role],
+            meanings[key].direction == "unknown",
+            -counts[key],
+            key,
+        ),
+        default=None,
+    )
+    if best is None:
+        return None, ""
+    return best, f"No job reports MSE; this is {best}, the most common quality metric."

@@ -1,0 +1,41 @@
+"""A sentence in pieces, some of which are names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["NO_VERDICT", "Phrase", "Verdict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A piece of a sentence; the name of a model is `strong`."""
+
+    text: str
+    strong: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Who leads and who cannot be told from the leader.
+
+    Attributes:
+        leaders: the models with the best average rank; usually one.
+        close: the models that the data cannot tell from the leader.
+        phrases: the same in words.
+    """
+
+    leaders: tuple[str, ...] = ()
+    close: tuple[str, ...] = ()
+    phrases: tuple[Phrase, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The sentence without any markup."""
+        return "".join(phrase.text for phrase in self.phrases)
+
+    def __bool__(self) -> bool:
+        return bool(self.phrases)
+
+
+NO_VERDICT = Verdict()

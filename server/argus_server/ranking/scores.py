@@ -1,0 +1,141 @@
+"""One metric of a board as an array: datasets × models, and who is compared with whom on what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from argus_server.ranking.aggregate import Entry
+from argus_server.ranking.statistics.comparisons import Floats, Ties
+from argus_server.ranking.view import Missing
+
+__all__ = ["Field", "Scores", "choose_field", "scores_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One metric: what every model reached on every dataset.
+
+    Attributes:
+        models, datasets: by name, which is the order of the columns and of the rows.
+        values: datasets × models; **lower is better** whatever the metric, NaN where there is no number.
+        seeds: how many jobs each value is of; 0 where there is none.
+        std: the standard deviation over them, NaN where it is not known.
+        higher: whether the metric itself is better when higher: then `values` are turned round.
+        ties: when two values are one.
+    """
+
+    metric: str
+    higher: bool
+    models: tuple[str, ...]
+    datasets: tuple[str, ...]
+    values: Floats
+    seeds: NDArray[np.int64]
+    std: Floats
+    ties: Ties
+
+    @property
+    def raw(self) -> Floats:
+        """The values as the metric has them."""
+        return -self.values if self.higher else self.values
+
+    def without_dataset(self, name: str) -> Scores:
+        """Return the scores with one dataset left out; models that have no other stay, without any value."""
+        keep = [place for place, dataset in enumerate(self.datasets) if dataset != name]
+        return replace(
+            self,
+            datasets=tuple(self.datasets[place] for place in keep),
+            values=self.values[keep],
+            seeds=self.seeds[keep],
+            std=self.std[keep],
+        )
+
+
+def scores_of(
+    cells: Mapping[tuple[str, str], Entry],
+    metric: str,
+    *,
+    higher: bool,
+    ties: Ties,
+    datasets: Sequence[str] = (),
+) -> Scores:
+    """Return the scores of a metric; a dataset counts if any model has a finite value on it.
+
+    Args:
+        cells: (model, dataset) → what its jobs measured.
+        metric: which of it.
+        higher: whether more of it is better.
+        ties: when two values are one.
+        datasets: which datasets count; empty for all.
+    """
+    found: dict[tuple[str, str], tuple[float, int, float]] = {}
+    for cell, entry in cells.items():
+        measure = entry.measures.get(metric)
+        if measure is not None and measure.number is not None and (not datasets or cell[1] in datasets):
+            std = np.nan if measure.std is None else measure.std
+            found[cell] = measure.number, measure.n or 1, std
+    models = tuple(sorted({model for model, _ in cells}))
+    named = tuple(sorted({dataset for _, dataset in found}))
+    values = np.full((len(named), len(models)), np.nan)
+    std, seeds = values.copy(), np.zeros(values.shape, dtype=np.int64)
+    columns, rows = ({name: place for place, name in enumerate(names)} for names in (models, named))
+    for (model, dataset), (number, n, spread) in found.items():
+        at = rows[dataset], columns[model]
+        values[at], seeds[at], std[at] = -number if higher else number, n, spread
+    return Scores(metric, higher, models, named, values, seeds, std, ties)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Who is ranked, over which datasets, by which scores.
+
+    Attributes:
+        models, datasets: places in the `Scores`.
+        values: these datasets × these models; lower is better.
+        placed: the same for comparisons: an imputed value is infinite, and so behind all others.
+        imputed: which of them are filled in.
+    """
+
+    models: tuple[int, ...]
+    datasets: tuple[int, ...]
+    values: Floats
+    placed: Floats
+    imputed: NDArray[np.bool_]
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether some models miss some of the datasets."""
+        return bool(np.isnan(self.values).any())
+
+
+def choose_field(scores: Scores, missing: Missing) -> Field:
+    """Return who is ranked under a policy for missing cells. What is missing is never zero, and never first.
+
+    - `complete`: models with a value on every dataset, over all datasets;
+    - `shared`: models with any value, over the datasets where all of them have one;
+    - `pairwise`: models with any value, each pair over the datasets that both have;
+    - `impute:worst`: models with any value, over all datasets, a gap being as good as the worst value of
+      its dataset and behind it.
+    """
+    present = ~np.isnan(scores.values)
+    everyone, everything = np.arange(len(scores.models)), np.arange(len(scores.datasets))
+    models = everyone[present.any(axis=0)]
+    datasets = everything
+    if missing == "complete":
+        models = everyone[present.all(axis=0)] if len(everything) else everyone[:0]
+    elif missing == "shared":
+        datasets = everything[present[:, models].all(axis=1)]
+    values = scores.values[np.ix_(datasets, models)]
+    gaps = np.isnan(values)
+    if missing != "impute:worst" or not gaps.any():
+        return Field(_places(models), _places(datasets), values, values, np.zeros_like(gaps))
+    worst = np.nanmax(values, axis=1, keepdims=True)
+    filled, placed = np.where(gaps, worst, values), np.where(gaps, np.inf, values)
+    return Field(_places(models), _places(datasets), filled, placed, gaps)
+
+
+def _places(places: NDArray[np.int64]) -> tuple[int, ...]:
+    return tuple(int(place) for place in places)

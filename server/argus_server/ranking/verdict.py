@@ -1,0 +1,141 @@
+"""The sentence above a table of models: who leads, and what the data cannot tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from argus_server.ranking.phrases import Phrase, Verdict
+from argus_server.ranking.scores import Field, Scores
+from argus_server.ranking.standing import Standing
+from argus_server.ranking.statistics import ALPHA, Friedman
+from argus_server.ranking.view import Missing, Seeds
+
+__all__ = ["give_verdict", "p_text"]
+
+_MOST_NAMED = 4
+
+
+def p_text(p: float) -> str:
+    """Return a p-value as papers print it."""
+    if p >= 0.9995:
+        return "1"
+    return f"{p:.2g}" if p >= 1e-300 else "less than 1e-300"
+
+
+class _Sentences:
+    """Collects phrases."""
+
+    def __init__(self) -> None:
+        self.phrases: list[Phrase] = []
+
+    def say(self, text: str) -> None:
+        self.phrases.append(Phrase(text))
+
+    def name(self, models: Sequence[str]) -> None:
+        """Say the names of some models: a few, and how many there are beside."""
+        named = list(models if len(models) <= _MOST_NAMED else models[: _MOST_NAMED - 1])
+        others = len(models) - len(named)
+        for place, model in enumerate(named):
+            if place:
+                self.say(" and " if place == len(named) - 1 and not others else ", ")
+            self.phrases.append(Phrase(model or "(no name)", strong=True))
+        if others:
+            self.say(f" and {others} others")
+
+
+def give_verdict(scores: Scores, field: Field, standing: Standing, seeds: Seeds, missing: Missing) -> Verdict:
+    """Return the verdict on a field."""
+    said = _Sentences()
+    names = [scores.models[place] for place in field.models]
+    n, k = field.values.shape
+    if k < 2 or n < 1:
+        _say_nothing_to_compare(said, scores, names, n, missing)
+        return Verdict(tuple(names), (), tuple(said.phrases))
+    leaders = [names[model] for model in standing.leaders]
+    close = [names[model] for model in standing.close] if n > 1 else []
+    over = _over(scores, field, seeds)
+    said.name(leaders)
+    verb = "share" if len(leaders) > 1 else "has"
+    if n == 1:
+        best = "highest" if scores.higher else "lowest"
+        said.say(f" {verb} the {best} {scores.metric} of {k} models on {over}.")
+        said.say(" One dataset says nothing about others: there is nothing to test.")
+        return Verdict(tuple(leaders), (), tuple(said.phrases))
+    rank = standing.average[standing.order[0]]
+    said.say(f" {verb} the best average rank ({rank:.2f} of {k}) over {over}")
+    _say_tests(said, standing, close, n, k)
+    return Verdict(tuple(leaders), tuple(close), tuple(said.phrases))
+
+
+def _say_nothing_to_compare(
+    said: _Sentences, scores: Scores, names: Sequence[str], n: int, missing: Missing
+) -> None:
+    total = len(scores.datasets)
+    if not total:
+        said.say(f"No model has a finite {scores.metric}: nothing is ranked.")
+    elif missing == "shared" and not n:
+        said.say(f"No dataset has a {scores.metric} of every model: nothing is ranked.")
+    elif not names:
+        said.say(f"No model has a {scores.metric} on {_all(total)}: nothing is ranked.")
+    else:
+        said.say("Only ")
+        said.name(names)
+        where = "on any dataset" if missing != "complete" else f"on {_all(total)}"
+        said.say(f" has a {scores.metric} {where}: there is nothing to compare it with.")
+
+
+def _all(total: int) -> str:
+    return f"all {total} datasets" if total > 1 else "the dataset"
+
+
+def _over(scores: Scores, field: Field, seeds: Seeds) -> str:
+    n = len(field.datasets)
+    where = f"{n} datasets" if n > 1 else scores.datasets[field.datasets[0]] or "the dataset"
+    counts = scores.seeds[np.ix_(field.datasets, field.models)]
+    low, high = int(counts[counts > 0].min()), int(counts.max())
+    how_many = str(high) if low == high else f"{low} to {high}"
+    if seeds in ("best", "last"):
+        return f"{where}, the {seeds} of {how_many} {_seeds(high)} each" if high > 1 else f"{where} × 1 seed"
+    medians = "medians of " if seeds == "median" and high > 1 else ""
+    return f"{where} × {medians}{how_many} {_seeds(high)}"
+
+
+def _seeds(count: int) -> str:
+    return "seed" if count == 1 else "seeds"
+
+
+def _say_tests(said: _Sentences, standing: Standing, close: Sequence[str], n: int, k: int) -> None:
+    it = "it" if len(standing.leaders) == 1 else "the first"
+    if n < standing.needed:
+        said.say(
+            f". With {n} datasets no outcome could separate one of {k} models from the leader:"
+            f" {standing.needed} are needed. {_overall(standing)}"
+        )
+    elif not standing.tiers.leader:
+        said.say(
+            f"; the models as a whole cannot be told apart: their order may be chance. {_overall(standing)}"
+        )
+    elif close:
+        said.say("; ")
+        said.name(close)
+        verb = "is" if len(close) == 1 else "are"
+        said.say(
+            f" {verb} not separable from {it} (exact Wilcoxon, Holm, α = {ALPHA:g}). {_overall(standing)}"
+        )
+    else:
+        said.say(
+            f"; every other model is separated from {it} (exact Wilcoxon, Holm, α = {ALPHA:g})."
+            f" {_overall(standing)}"
+        )
+
+
+def _overall(standing: Standing) -> str:
+    test = standing.overall
+    if isinstance(test, Friedman):
+        f = "∞" if math.isinf(test.f) else f"{test.f:.3g}"
+        return f"Friedman χ² = {test.chi2:.3g}, Iman–Davenport F = {f}, p = {p_text(test.p)}."
+    assert test is not None
+    return f"Skillings–Mack χ² = {test.statistic:.3g}, p = {p_text(test.p)}."
