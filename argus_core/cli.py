@@ -129,6 +129,7 @@ def env() -> None:
 
 cli.add_command(reading_commands.leaderboard)
 cli.add_command(reading_commands.why)
+cli.add_command(reading_commands.check)
 
 
 def _settings() -> Settings:

@@ -1,4 +1,4 @@
-"""The commands that ask a server: `argus leaderboard` and `argus why`."""
+"""The commands that ask a server: `argus leaderboard`, `argus why` and `argus check`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from argus_core.reading import Server
 
-__all__ = ["leaderboard", "why"]
+__all__ = ["check", "leaderboard", "why"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -203,3 +203,64 @@ def why(
     console.print(plain(found["summary"]), style="bold")
     if not found["ranked"]:
         raise SystemExit(1)
+
+
+@click.command()
+@click.option("--model", required=True, help="The model in question.")
+@click.option("--baseline", help="What it is compared with; default the project's baseline.")
+@click.option("--metric", help="Default: the one that ranks the project.")
+@click.option(
+    "--max-regress",
+    default="1%",
+    show_default=True,
+    help="How much worse is allowed: a share of the baseline's mean, or an amount (0.002).",
+)
+@click.option("--batch", multiple=True, help="Only the model's jobs of these batches.")
+@click.option("--baseline-batch", multiple=True, help="Only the baseline's jobs of these batches.")
+@click.option("--dataset", multiple=True, help="Only these datasets.")
+@click.option("--paired", is_flag=True, help="Compare jobs of equal seeds: where a seed fixes the split.")
+@click.option("--project", envvar="ARGUS_PROJECT", default=DEFAULT_PROJECT, show_default=True)
+@reads
+def check(project: str, url: str | None, token: str | None, *, as_json: bool, **asked_for: Any) -> None:
+    """Say whether a model is worse than its baseline by more than allowed, and than seeds explain.
+
+    Exit code 0: pass. 1: regression. 2: not enough evidence. 3: the server has no answer.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    params = {name: value if value is not False else None for name, value in asked_for.items()}
+    params["paired"] = 1 if asked_for["paired"] else None
+    found = asked(server_at(url, token), "api", "projects", project, "check", params=params)
+    if as_json:
+        click.echo(json.dumps(found))
+        raise SystemExit(found["exit_code"])
+    console = Console(soft_wrap=True, highlight=False)
+    table = _check_table(found)
+    console.width = max(console.width, _width(console, table))
+    console.print(table, crop=False)
+    mark, colour = _MARKS[{"pass": "ok", "regression": "bad", "undecided": "warning"}[found["verdict"]]]
+    console.print(Text.assemble((mark, colour), " ", (found["verdict"], f"bold {colour}"), ": "), end="")
+    console.print(plain(found["summary"]))
+    raise SystemExit(found["exit_code"])
+
+
+def _check_table(found: Mapping[str, Any]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    arrow = _ARROWS[found["direction"]]
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    heads = ("Dataset", f"{found['baseline']} {arrow}", "n", f"{found['model']} {arrow}", "n")
+    for head in (*heads, "worse by", "interval", ""):
+        justify: Any = "left" if head in ("Dataset", "") else "right"
+        table.add_column(plain(head), justify=justify, no_wrap=True)
+    form = "{:+.2%}" if found["unit"] == "share" else "{:+.4g}"
+    for row in found["datasets"]:
+        change = row["change"]
+        means = [("—" if row[key] is None else f"{row[key]:.6g}") for key in ("mean_baseline", "mean_model")]
+        cells = [row["dataset"] or "—", means[0], str(row["n_baseline"]), means[1], str(row["n_model"])]
+        cells += [form.format(change["mean"]) if change else "—"]
+        cells += [f"{form.format(change['low'])} to {form.format(change['high'])}" if change else "—"]
+        table.add_row(*map(plain, cells), plain(row["note"] or row["verdict"]))
+    return table

@@ -172,6 +172,7 @@ def _schemas() -> dict[str, Schema]:
             }
         ),
         "Why": _why_answer(),
+        "Check": _check_answer(),
         "Token": _object({"scope": {"enum": ["report", "read", "admin", "visitor"]}, "project": _MAYBE_TEXT}),
         "StopRequested": _object({"batch_id": _TEXT, "requested": _FLAG, "stop_requested": _FLAG}),
         "Status": _object({"status": _TEXT}, {"reason": _TEXT}),
@@ -247,6 +248,32 @@ def _leaderboard() -> Schema:
             "columns": _list(_object(column)),
             "rows": _list(_object(row)),
             "total": _COUNT,
+        }
+    )
+
+
+def _check_answer() -> Schema:
+    verdict = {"enum": ["pass", "regression", "undecided"]}
+    number = _or_null({"type": "number"})
+    change = _or_null(_object({"mean": number, "low": number, "high": number, "freedom": number}))
+    dataset = {"dataset": _TEXT, "n_model": _COUNT, "n_baseline": _COUNT, "mean_model": number}
+    dataset |= {"mean_baseline": number, "change": change, "verdict": verdict, "note": _TEXT}
+    return _object(
+        {
+            "project": _TEXT,
+            "metric": _TEXT,
+            "direction": _TEXT,
+            "model": _TEXT,
+            "baseline": _TEXT,
+            "max_regress": _TEXT,
+            "unit": {"enum": ["share", "raw"]},
+            "verdict": verdict,
+            "summary": _TEXT,
+            "change": change,
+            "datasets": _list(_object(dataset)),
+            "seeds_needed": _MAYBE_COUNT,
+            "paired": _FLAG,
+            "exit_code": {"enum": [0, 1, 2]},
         }
     )
 
@@ -439,6 +466,7 @@ def _reading() -> Schema:
                 requestBody={"required": True, "content": {_JSON: {"schema": _ref("Settings")}}},
             ),
         },
+        "/api/projects/{project}/check": _check(),
         "/p/{project}/live": {
             "get": _operation(
                 "Tell of every change of the project, as server-sent events.",
@@ -467,6 +495,28 @@ def _why(summary: str, parameters: list[Schema]) -> Schema:
     )
     answers = {"200": _answer("Every check, in order.", _ref("Why")), **_BAD_VIEW, "404": unknown}
     return {"get": _operation(summary, {**answers, "503": _BUSY}, parameters=[*parameters, *_VIEW])}
+
+
+def _check() -> Schema:
+    answers = {"200": _answer("The decision.", _ref("Check")), **_BAD_VIEW, **_UNKNOWN, "503": _BUSY}
+    parameters = [
+        *_path("project"),
+        {**_query("model", _TEXT, "The model in question."), "required": True},
+        _query("baseline", _TEXT, "What it is compared with; without it, the project's."),
+        _query("metric", _TEXT, "Without it, the one that ranks the project."),
+        _query("max_regress", _TEXT, "How much worse is allowed: 1% of the baseline's mean, or 0.002."),
+        _query("dataset", _list(_TEXT), "Only these datasets."),
+        _query("batch", _list(_TEXT), "Only the model's jobs of these batches."),
+        _query("baseline_batch", _list(_TEXT), "Only the baseline's jobs of these batches."),
+        _query("paired", {"enum": ["0", "1"]}, "Whether jobs of equal seeds are compared."),
+    ]
+    return {
+        "get": _operation(
+            "Say whether a model is worse than its baseline by more than allowed, and than seeds explain.",
+            answers,
+            parameters=parameters,
+        )
+    }
 
 
 def _operations() -> Schema:

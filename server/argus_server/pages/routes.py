@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argus_server.pages.batches import BATCH_ROUTES
+from argus_server.pages.check import CHECK_ROUTES
 from argus_server.pages.job import JOB_ROUTES
 from argus_server.pages.jobs import JOBS_ROUTES
 from argus_server.pages.leaderboard import LEADERBOARD_ROUTES
@@ -21,5 +22,6 @@ PAGE_ROUTES = [
     *JOB_ROUTES,
     *BATCH_ROUTES,
     *WHY_ROUTES,
+    *CHECK_ROUTES,
     *SETTINGS_ROUTES,
 ]

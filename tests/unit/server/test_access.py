@@ -61,6 +61,7 @@ PRIVATE = {
     "GET /api/projects/{project:str}/jobs/{batch_id:str}/{job_id:str}/why": (
         "401 401 401 401 403 200 200 403 403 403 200 200 403"
     ),
+    "GET /api/projects/{project:str}/check": "401 401 401 401 403 400 400 403 403 403 400 400 403",
     "GET /api/projects/{project:str}/why/{job_id:str}": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     # A live page that is let in listens for minutes; here no seat is left for those who are.
     "GET /p/{project:str}/live": "401 401 401 401 403 503 503 403 403 403 503 503 403",
@@ -105,6 +106,7 @@ OPENED = [
     "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}",
     "GET /api/projects/{project:str}/jobs/{batch_id:str}/{job_id:str}/why",
     "GET /api/projects/{project:str}/why/{job_id:str}",
+    "GET /api/projects/{project:str}/check",
     "GET /p/{project:str}/live",
 ]
 PUBLIC = {
@@ -112,6 +114,7 @@ PUBLIC = {
     **dict.fromkeys(OPENED, OPEN),
     "GET /p/{project:str}": OPEN.replace("200", "302"),
     "GET /p/{project:str}/live": OPEN.replace("200", "503"),
+    "GET /api/projects/{project:str}/check": OPEN.replace("200", "400"),
 }
 NEEDS_NO_TOKEN = {
     "/healthz",

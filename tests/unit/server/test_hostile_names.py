@@ -247,7 +247,7 @@ def readable(app):
             scopes = {
                 s for h in route.route_handlers for g in h.resolve_guards() for s in getattr(g, "scopes", ())
             }
-            if "read" in scopes and not {"stop-requested", "token", "live", "metrics"} & set(
+            if "read" in scopes and not {"stop-requested", "token", "live", "metrics", "check"} & set(
                 route.path.split("/")
             ):
                 yield route.path, re.findall(r"\{(\w+):str\}", route.path)

@@ -85,6 +85,8 @@ ANSWERED = [
     ("GET", "/api/projects/{project}/settings", {}, 200),
     ("PUT", "/api/projects/{project}/settings", {"json": {"primary": "MSE"}}, 200),
     ("PUT", "/api/projects/{project}/settings", {"json": {"metrics": {"a": {"alias_of": "a"}}}}, 422),
+    ("GET", "/api/projects/{project}/check", {"params": {"model": "m", "baseline": "n"}}, 200),
+    ("GET", "/api/projects/{project}/check", {}, 400),
     ("GET", "/healthz", {}, 200),
     ("GET", "/readyz", {}, 200),
     ("GET", "/metrics", {}, 200),

@@ -178,3 +178,27 @@ def test_nothing_is_said_of_jobs_that_rank_nor_of_a_server_that_is_away(served, 
     with away:
         away.job("x", model="x").done({"mse": 1.0})
     assert not [record for record in caplog.records if "no rank" in record.getMessage()]
+
+
+def test_the_gate_answers_by_its_exit_code(served, environment):
+    runs = {"old": (0.5, 0.51, 0.49), "same": (0.5, 0.51, 0.49), "worse": (0.9, 0.91, 0.89), "once": (0.1,)}
+    reporter = argus_core.Reporter("b", project="gate", url=served.url, token=served.tokens["report"])
+    with reporter:
+        for model, values in runs.items():
+            for seed, value in enumerate(values):
+                reporter.job(model=model, dataset="d", seed=seed).done({"MSE": value})
+
+    def gate(model, *more):
+        return run("check", "--project", "gate", "--model", model, "--baseline", "old", *more)
+
+    same = gate("same", "--max-regress", "10%")
+    assert (same.exit_code, "✓ pass: same is not worse than old by more than 10%" in same.output) == (0, True)
+    worse = gate("worse", "--json")
+    assert (worse.exit_code, json.loads(worse.output)["verdict"]) == (1, "regression")
+    once = gate("once")
+    assert once.exit_code == 2
+    assert "one seed says nothing" in once.output
+    assert gate("same", "--max-regress", "0.0001").exit_code == 2
+    assert gate("same", "--metric", "nope").exit_code == 3
+    paired = gate("same", "--paired", "--max-regress", "0%")
+    assert (paired.exit_code, "+0.00% to +0.00%" in paired.output) == (0, True)

@@ -1,0 +1,79 @@
+"""The gate over HTTP: may this model replace its baseline? `argus check` asks it in a pull request."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import msgspec
+from litestar import Response, get
+
+from argus_server.errors import BadView
+from argus_server.pages.asking import READ, AnyRequest, asked_view, name_in, queries_of
+from argus_server.ranking.gate import ALPHA, Check, Margin, Sample, check, sample_of
+from argus_server.ranking.rank import Ranking
+from argus_server.ranking.view import View, metric_of
+from argus_server.threads import in_thread
+
+__all__ = ["CHECK_ROUTES"]
+
+_EXIT_CODES = {"pass": 0, "regression": 1, "undecided": 2}
+
+
+@get("/api/projects/{project:str}/check", guards=READ)
+@in_thread
+def check_json(request: AnyRequest) -> Response[bytes]:
+    """Say whether a model is worse than its baseline by more than allowed, and than seeds explain.
+
+    `model=`, `metric=`, `baseline=` (default: the project's), `max_regress=` (1%), `dataset=`; `batch=` and
+    `baseline_batch=` choose the jobs of each; `paired=1` compares equal seeds.
+    """
+    name, view, asked = name_in(request, "project"), asked_view(request), request.query_params
+    margin = Margin.parse(asked.get("max_regress") or "1%")
+    model = view.model[0] if len(view.model) == 1 else ""
+    if not model:
+        raise BadView("model= is missing: the model in question, one")
+    ours = View(metric=view.metric, dataset=view.dataset, batch=view.batch)
+    theirs = replace(ours, batch=tuple(value for value in asked.getall("baseline_batch", []) if value))
+    with queries_of(request).board(name, ours) as board:
+        ranking = Ranking(ours, board)
+        metric, higher, settings = ranking.metric, ranking.ranks_higher, board.settings
+        if metric is None or (view.metric and metric_of(view.metric) != metric):
+            raise BadView(f"metric={view.metric}: no job of this project has reported it")
+        if higher is None:
+            raise BadView(f"metric={metric} does not rank: whether less or more is better is not known")
+        sample = sample_of(board, model, metric, view.dataset)
+    baseline = view.baseline or settings.baseline or ""
+    if not baseline:
+        raise BadView("baseline= is missing, and the project has none")
+    if baseline == model and ours.batch == theirs.batch:
+        raise BadView(f"model={model} is its own baseline; tell the two apart with batch= or baseline_batch=")
+    with queries_of(request).board(name, theirs) as board:
+        reference = sample_of(board, baseline, metric, view.dataset)
+    decided = check(
+        sample,
+        reference,
+        margin,
+        higher=higher,
+        resolution=settings.resolution(metric),
+        paired=asked.get("paired", "") not in ("", "0"),
+    )
+    head = {"project": name, "metric": metric, "direction": "higher" if higher else "lower"}
+    return Response(
+        msgspec.json.encode(head | _plain(decided, sample, reference, margin)), media_type="application/json"
+    )
+
+
+def _plain(decided: Check, model: Sample, baseline: Sample, margin: Margin) -> dict[str, Any]:
+    return {
+        "model": model.model,
+        "baseline": baseline.model,
+        "max_regress": str(margin),
+        "unit": "share" if margin.is_share else "raw",
+        "alpha": ALPHA,
+        **asdict(decided),
+        "exit_code": _EXIT_CODES[decided.verdict],
+    }
+
+
+CHECK_ROUTES = [check_json]
