@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from litestar import Response, get
 from litestar.response import Redirect, Stream
@@ -36,6 +36,7 @@ from argus_server.pages.conditional import entity_tag, not_modified
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.models import models_page
 from argus_server.pages.render import Page, render
+from argus_server.pages.saved_views import saved_views
 from argus_server.pages.sparkline import sparkline
 from argus_server.pages.visitors import shown_table
 from argus_server.ranking.board import Board
@@ -78,7 +79,8 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
     if changed := _rearranged(request, name, view):
         return changed
     frame = project_frame(request, name, "leaderboard")
-    tag = entity_tag(request, queries_of(request).version(name), pulse_tag(frame))
+    views = saved_views(request, name, "leaderboard", view)
+    tag = entity_tag(request, queries_of(request).version(name), pulse_tag(frame), views)
     if unchanged := not_modified(request, tag):
         return unchanged
     with queries_of(request).board(name, view) as board:
@@ -94,6 +96,8 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
         "sortings": sortings(table, view),
         "columns": chooser(table, view),
         "facets": filters,
+        "views": views,
+        "view_query": urlencode(view.query(page=1)),
         "asked": view,
         "pages": count_pages(view, table.total, rows),
         "leader": leads,

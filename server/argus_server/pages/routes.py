@@ -9,6 +9,7 @@ from argus_server.pages.jobs import JOBS_ROUTES
 from argus_server.pages.leaderboard import LEADERBOARD_ROUTES
 from argus_server.pages.matrix import MATRIX_ROUTES
 from argus_server.pages.projects import PROJECT_ROUTES
+from argus_server.pages.saved_views import SAVED_VIEW_ROUTES
 from argus_server.pages.settings import SETTINGS_ROUTES
 from argus_server.pages.why import WHY_ROUTES
 
@@ -23,5 +24,6 @@ PAGE_ROUTES = [
     *BATCH_ROUTES,
     *WHY_ROUTES,
     *CHECK_ROUTES,
+    *SAVED_VIEW_ROUTES,
     *SETTINGS_ROUTES,
 ]

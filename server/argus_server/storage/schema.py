@@ -40,6 +40,7 @@ __all__ = [
     "metadata",
     "metric_key",
     "project",
+    "saved_view",
     "session",
     "sign_in_code",
     "token",
@@ -268,6 +269,18 @@ facet = Table(
 
 The field `all` has one value and counts every job.
 """
+
+saved_view = Table(
+    "saved_view",
+    metadata,
+    _project_id(),
+    Column("page", String(32), nullable=False),
+    Column("name", String(80), nullable=False),
+    Column("query", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    PrimaryKeyConstraint("project_id", "page", "name"),
+)
+"""Views of a page that have a name; `query` is what the page's URL says."""
 
 token = Table(
     "token",

@@ -26,6 +26,7 @@ from argus_server.storage.project_settings import ProjectSettings
 from argus_server.storage.projections import microseconds
 from argus_server.storage.queries import Queries
 from argus_server.storage.rebuild import Progress, outdated, rebuild
+from argus_server.storage.saved_views import SavedViews
 from argus_server.storage.statements import chunks, execute_many, insert_into, rows_where
 
 __all__ = ["SqlStore", "Store", "Stored", "open_store"]
@@ -66,6 +67,10 @@ class Store(Protocol):
     def settings(self) -> ProjectSettings:
         """What each project says of its metrics and names."""
 
+    @property
+    def saved_views(self) -> SavedViews:
+        """The views that have a name."""
+
     def add_events(self, events: Sequence[Event]) -> list[Stored]:
         """Store the events that are new, all or none, and say for each what became of it.
 
@@ -91,6 +96,7 @@ class SqlStore:
         self.queries = Queries(self._reader)
         self.credentials = Credentials(engines.key_reader, engines.key_writer)
         self.settings = ProjectSettings(self._reader, self._writer)
+        self.saved_views = SavedViews(self._reader, self._writer)
 
     def migrate(self) -> None:
         """Bring the tables and the projections to this version of Argus; does nothing if they are."""

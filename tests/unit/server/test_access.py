@@ -67,6 +67,7 @@ PRIVATE = {
     "GET /p/{project:str}/live": "401 401 401 401 403 503 503 403 403 403 503 503 403",
     "GET /p/{project:str}/settings": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "POST /p/{project:str}/settings": "401 401 401 401 403 403 422 403 403 403 403 422 403",
+    "POST /p/{project:str}/views": "401 401 401 401 403 403 400 403 403 403 403 400 403",
     "GET /api/projects/{project:str}/settings": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "PUT /api/projects/{project:str}/settings": "401 401 401 401 403 403 200 403 403 403 401 401 401",
     "GET /metrics": "401 401 401 401 403 403 200 403 403 403 403 200 403",

@@ -12,6 +12,7 @@ from unit.server.wire import body
 
 from argus_server.app import create_app
 from argus_server.settings import Settings
+from argus_server.storage.credentials import Grant
 
 BOARD = "/p/p/leaderboard"
 
@@ -285,3 +286,82 @@ def test_each_row_has_the_curve_of_its_job_and_a_cell_that_of_its_best_seed(make
     assert curves("?group=cell&sort=R2") == ["0.7 to 0.6 in 2 epochs"]  # the highest R2
     assert curves("?group=cell&sort=mine") == ["0.7 to 0.6 in 2 epochs"]  # the last that finished
     assert curves("?col=MSE") == []
+
+
+# --- saved views ------------------------------------------------------------------------------
+
+
+def tabs(tree):
+    """Return the saved views: name → where it leads, and whether it is what is shown."""
+    found = tree.css("nav.views a.tab")
+    return {a.text(): (a.attributes["href"], "aria-current" in a.attributes) for a in found}
+
+
+def test_a_view_is_saved_opened_made_default_renamed_and_deleted_by_forms(make_server):
+    server = make_server()
+    server.send(*job("a", "m", "x", MSE=1.0), *job("b", "m", "y", MSE=2.0, R2=0.5))
+    secret = server.store.credentials.create_session(Grant("admin"))
+    server.client.cookies.set("argus_session_8421", secret)
+
+    def press(tree, form, button, **fields):
+        """Submit a form of the page as a browser does."""
+        (found,) = (f for f in tree.css("#views form") if f.css("button")[0].text().startswith(form))
+        inputs = {n.attributes["name"]: n.attributes.get("value", "") for n in found.css("input")}
+        (do,) = (b.attributes["value"] for b in found.css("button") if b.text().startswith(button))
+        answer = server.request(
+            "POST", "/p/p/views", scope=None, data={**inputs, **fields, "do": do}, html=True
+        )
+        assert answer.status_code == 303, answer.text
+        return LexborHTMLParser(server.get(answer.headers["location"], scope=None, html=True).text)
+
+    shown = page(server, "?dataset=y&sort=R2&order=asc&page=1", scope=None)
+    assert tabs(shown) == {}
+    saved = press(shown, "Save", "Save", name="  Only <y>  ")
+    href = "/p/p/leaderboard?sort=R2&order=asc&dataset=y"
+    assert tabs(saved) == {"All jobs": ("/p/p/leaderboard", False), "Only <y>": (href, True)}
+    assert jobs_of(saved) == ["b"]
+    assert tabs(page(server, scope=None))["Only <y>"] == (href, False)
+
+    default = press(saved, "Rename", "Make default")
+    assert "★" in default.css_first("nav.views .tab[aria-current]").text()
+    assert server.get("/p/p", scope=None, html=True).headers["location"] == href
+
+    renamed = press(default, "Rename", "Rename", new_name="Y")
+    assert "Y" in "".join(tabs(renamed))
+    assert tabs(press(renamed, "Rename", "Delete")) == {}
+
+
+def test_readers_use_saved_views_and_change_none(make_server):
+    server = make_server()
+    server.send(*job("a", "m", "x", MSE=1.0))
+    server.store.saved_views.save("p", "leaderboard", "Fast", "sort=MSE")
+    server.store.saved_views.save("p", "leaderboard", "From h1", "host=h1")
+    server.store.credentials.set_public("p", is_public=True)
+
+    reader, visitor = page(server, scope="read"), page(server, scope=None)
+
+    assert list(tabs(reader)) == ["All jobs", "Fast", "From h1"]
+    assert list(tabs(visitor)) == ["All jobs", "Fast"]
+    assert not reader.css("#views")
+    form = {"do": "delete", "page": "leaderboard", "name": "Fast"}
+    assert server.request("POST", "/p/p/views", scope="read", data=form).status_code == 403
+    assert server.request("POST", "/p/p/views", scope="admin", data=form).status_code == 403  # no form token
+
+
+def test_what_cannot_be_done_with_a_view_is_said(make_server):
+    server = make_server()
+    server.send(*job("a", "m", "x", MSE=1.0))
+    secret = server.store.credentials.create_session(Grant("admin"))
+    server.client.cookies.set("argus_session_8421", secret)
+    token = page(server, scope=None).css_first("#views input[name=form_token]").attributes["value"]
+
+    for fields, said in (
+        ({"do": "save", "name": "", "page": "leaderboard"}, "is no name for a view"),
+        ({"do": "save", "name": "a", "page": "tokens"}, "page=tokens has no saved views"),
+        ({"do": "save", "name": "a", "page": "leaderboard", "query": "where=fast"}, "is no condition"),
+        ({"do": "default", "name": "gone", "page": "leaderboard"}, "there is no saved view"),
+        ({"do": "steal", "name": "a", "page": "leaderboard"}, "do=steal is nothing"),
+    ):
+        answer = server.request("POST", "/p/p/views", scope=None, data={**fields, "form_token": token})
+        assert answer.status_code == 400
+        assert said in answer.json()["error"]
