@@ -9,10 +9,9 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-from litestar import Litestar, Request, Response, Router, get
+from litestar import Litestar, Request, Router, get
 from litestar.config.compression import CompressionConfig
 from litestar.datastructures import MutableScopeHeaders, State
-from litestar.exceptions import NotFoundException
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.types import Message, Scope
@@ -25,9 +24,10 @@ from argus_server.live import LIVE_ROUTES, LiveFeed
 from argus_server.openapi import DocumentPlugin
 from argus_server.operations import OPERATION_ROUTES, Metrics, Readiness, observed
 from argus_server.pages.problems import EXCEPTION_HANDLERS
-from argus_server.pages.render import StaticFile, make_environment, static_files
+from argus_server.pages.render import make_environment
 from argus_server.pages.routes import PAGE_ROUTES
 from argus_server.pages.sign_in import SIGN_IN_ROUTES
+from argus_server.pages.static import STATIC_ROUTES, static_files
 from argus_server.pages.tokens import TOKEN_ROUTES
 from argus_server.settings import Settings
 from argus_server.storage.credentials import Grant
@@ -62,17 +62,6 @@ async def own_token(request: Request[Any, Any, Any]) -> dict[str, str | None]:
     """Say what the caller's own token is good for; `argus doctor` asks."""
     grant: Grant = request.user
     return {"scope": grant.scope, "project": grant.project}
-
-
-@get("/static/{name:str}", guards=[public])
-async def static_file(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """Return a file whose name carries its hash; browsers may keep it for ever."""
-    name = request.path_params["name"]
-    file: StaticFile | None = request.app.state.static.get(name)
-    if file is None:
-        raise NotFoundException(detail=f"no static file {name!r}")
-    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
-    return Response(file.content, media_type=file.media_type, headers=headers)
 
 
 async def _add_headers(message: Message, _scope: Scope) -> None:
@@ -158,7 +147,7 @@ def create_app(settings: Settings) -> Litestar:
             *LIVE_ROUTES,
             *OPERATION_ROUTES,
             own_token,
-            static_file,
+            *STATIC_ROUTES,
         ],
         lifespan=[lifespan],
         state=state,

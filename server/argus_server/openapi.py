@@ -171,6 +171,7 @@ def _schemas() -> dict[str, Schema]:
                 "eta_s": _ANY,
             }
         ),
+        "Epochs": _epochs(),
         "Why": _why_answer(),
         "Check": _check_answer(),
         "Token": _object({"scope": {"enum": ["report", "read", "admin", "visitor"]}, "project": _MAYBE_TEXT}),
@@ -274,6 +275,28 @@ def _check_answer() -> Schema:
             "seeds_needed": _MAYBE_COUNT,
             "paired": _FLAG,
             "exit_code": {"enum": [0, 1, 2]},
+        }
+    )
+
+
+def _epochs() -> Schema:
+    number = {"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity", None]}]}
+    return _object(
+        {
+            "project": _TEXT,
+            "batch_id": _TEXT,
+            "job_id": _TEXT,
+            "model": _MAYBE_TEXT,
+            "dataset": _MAYBE_TEXT,
+            "seed": _MAYBE_TEXT,
+            "status": _TEXT,
+            "attempts": _COUNT,
+            "epochs_total": _MAYBE_COUNT,
+            "first_event_at": _TEXT,
+            "last_event_at": _TEXT,
+            "epochs": _list({"type": "integer"}),
+            "seconds": _list({"type": "number"}),
+            "values": {"type": "object", "additionalProperties": _list(number)},
         }
     )
 
@@ -439,6 +462,21 @@ def _reading() -> Schema:
                 "Say where a batch stands, and between how many and how many seconds it will still take.",
                 {"200": _answer("It.", _ref("Batch")), **_UNKNOWN, "503": _BUSY},
                 parameters=_path("project", "batch_id"),
+            )
+        },
+        "/api/projects/{project}/jobs/{batch_id}/{job_id}/epochs": {
+            "get": _operation(
+                "Return what a job reported at each epoch, metric by metric.",
+                {
+                    "200": _answer("A list for each metric, as long as `epochs`.", _ref("Epochs")),
+                    **_BAD_VIEW,
+                    "404": _answer("No event has named this job, or this project."),
+                    "503": _BUSY,
+                },
+                parameters=[
+                    *_path("project", "batch_id", "job_id"),
+                    _query("first", _COUNT, "Leave out the epochs before this one."),
+                ],
             )
         },
         "/api/projects/{project}/jobs/{batch_id}/{job_id}/why": _why(

@@ -10,7 +10,18 @@ from markupsafe import Markup, escape
 from argus_server.exports.text import iso_time
 from argus_server.ranking.values import raw_text
 
-__all__ = ["ago", "breakable", "duration", "iso_time", "plural", "raw_text", "span", "when"]
+__all__ = [
+    "ago",
+    "breakable",
+    "clock",
+    "duration",
+    "iso_time",
+    "plural",
+    "raw_text",
+    "short",
+    "span",
+    "when",
+]
 
 _CLOCKS_DIFFER_S = 60
 _MANY_DAYS = 1e7
@@ -56,6 +67,16 @@ def span(seconds: tuple[float, float] | None) -> str:
 def when(moment_us: int | None) -> str:
     """Return a moment for people, in UTC."""
     return iso_time(moment_us)[:16].replace("T", " ") + " UTC" if moment_us is not None else "—"
+
+
+def clock(moment_us: int) -> str:
+    """Return the time of day of a moment, to the second, in UTC."""
+    return iso_time(moment_us)[11:19]
+
+
+def short(number: float) -> str:
+    """Return a number with about four digits, for tables where no more is known."""
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
 
 
 def plural(count: int, word: str) -> str:

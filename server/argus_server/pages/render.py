@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,32 +10,10 @@ from litestar import Request, Response
 
 from argus_server.auth import form_cookie, form_token
 from argus_server.pages import filters
+from argus_server.pages.static import PLOTLY, StaticFile, plotly_styles
 from argus_server.urls import path_to
 
-__all__ = ["Page", "StaticFile", "address", "make_environment", "render", "static_files"]
-
-_TYPES = {"css": "text/css", "svg": "image/svg+xml", "js": "text/javascript"}  # Litestar adds the charset
-
-
-@dataclass(frozen=True, slots=True)
-class StaticFile:
-    """A file that travels in the package; `name` carries its hash, so it may be cached for ever."""
-
-    name: str
-    content: bytes
-    media_type: str
-
-
-def static_files() -> dict[str, StaticFile]:
-    """Return the static files by their plain names."""
-    files = {}
-    for entry in sorted(resources.files("argus_server").joinpath("static").iterdir(), key=lambda e: e.name):
-        stem, _, ending = entry.name.rpartition(".")
-        if ending in _TYPES:
-            content = entry.read_bytes()
-            digest = hashlib.sha256(content).hexdigest()[:12]
-            files[entry.name] = StaticFile(f"{stem}.{digest}.{ending}", content, _TYPES[ending])
-    return files
+__all__ = ["Page", "address", "make_environment", "render"]
 
 
 def make_environment(files: dict[str, StaticFile]) -> Environment:
@@ -51,14 +27,18 @@ def make_environment(files: dict[str, StaticFile]) -> Environment:
     )
     environment.globals["static"] = lambda name: f"/static/{files[name].name}"
     environment.globals["path_to"] = path_to
+    environment.globals["plotly"] = f"/static/{files[PLOTLY].name}" if PLOTLY in files else ""
+    environment.globals["plotly_styles"] = plotly_styles()
     environment.filters.update(
         ago=filters.ago,
         breakable=filters.breakable,
+        clock=filters.clock,
         duration=filters.duration,
         iso_time=filters.iso_time,
         plural=filters.plural,
         raw_text=filters.raw_text,
         span=filters.span,
+        short=filters.short,
         when=filters.when,
     )
     return environment

@@ -15,7 +15,7 @@ from argus_server.ranking.table import DoneJob
 from argus_server.ranking.values import finite
 from argus_server.ranking.view import Seeds, View
 
-__all__ = ["Entry", "Measure", "Together", "cell_board", "cell_entries"]
+__all__ = ["Entry", "Measure", "Together", "cell_board", "cell_entries", "measure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Together:
         if chosen is not None:
             return {key: self._of_one(chosen.metrics[key], values[key]) for key in chosen.metrics}
         middle = _median if self.how == "median" else None
-        return {key: _measure(raws, middle) for key, raws in values.items()}
+        return {key: measure(raws, middle) for key, raws in values.items()}
 
     def _chosen(self, jobs: Sequence[DoneJob]) -> DoneJob | None:
         if self.how == "last":
@@ -126,7 +126,7 @@ def cell_entries(jobs: Iterable[DoneJob], together: Together = MEANS) -> list[En
     return [Entry(jobs=group, measures=together.measures(group)) for group in cells.values()]
 
 
-def _measure(raws: Sequence[Any], middle: Callable[[Sequence[float]], float] | None = None) -> Measure:
+def measure(raws: Sequence[Any], middle: Callable[[Sequence[float]], float] | None = None) -> Measure:
     """Return one metric over jobs: their mean and standard deviation, or their `middle` instead.
 
     One diverged job makes the whole cell diverged: a mean over the seeds that went well would

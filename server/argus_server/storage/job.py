@@ -13,19 +13,23 @@ from sqlalchemy import ColumnElement, Connection, Float, Select, and_, cast, fun
 from argus_core.events import number_or_none
 from argus_server.errors import UnknownJob
 from argus_server.ranking.order import Standing, job_number, text_number
+from argus_server.ranking.registry import Settings
 from argus_server.ranking.values import flatten
 from argus_server.storage import schema
 from argus_server.storage.jobs import JobSummary, job_etas, jobs_and_batches, status_at, summary_of
 from argus_server.storage.projections import visible_epochs
+from argus_server.storage.statements import rows_where
 
 __all__ = [
     "CellJob",
     "Epoch",
     "EventCount",
+    "History",
     "JobDetail",
     "LogLine",
     "Peers",
     "Snapshot",
+    "job_histories",
     "job_log",
     "job_of",
     "job_peers",
@@ -74,7 +78,10 @@ class JobDetail:
 
 @dataclass(frozen=True, slots=True)
 class CellJob:
-    """A job of the same model and dataset. `counts` says whether it is a part of the cell's mean."""
+    """A job of the same model and dataset, with its metrics as they rank.
+
+    `counts` says whether it is a part of the cell's mean.
+    """
 
     batch_id: str
     job_id: str
@@ -95,6 +102,15 @@ class Peers:
 
     cell: Sequence[CellJob] = ()
     means: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The epochs of one job among several. `start_us` is the moment of its first event."""
+
+    status: str
+    start_us: int
+    epochs: Sequence[Epoch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +183,9 @@ def _decode(text: str | None) -> Any:
 # --- its peers --------------------------------------------------------------------------------
 
 
-def job_peers(connection: Connection, project_id: int, model: str | None, dataset: str | None) -> Peers:
+def job_peers(
+    connection: Connection, project_id: int, settings: Settings, model: str | None, dataset: str | None
+) -> Peers:
     """Return the jobs of a cell, and what the models of its dataset reached."""
     query = (
         select(_job.batch_id, _job.job_id, _job.seed, _job.status, _job.standing, _job.metrics)
@@ -181,14 +199,21 @@ def job_peers(connection: Connection, project_id: int, model: str | None, datase
         .limit(_MOST_SEEDS)
     )
     cell = [
-        CellJob(batch, job, seed, status, standing == Standing.COUNTS, flatten(_decode(metrics) or {}))
+        CellJob(
+            batch,
+            job,
+            seed,
+            status,
+            standing == Standing.COUNTS,
+            settings.settle(flatten(_decode(metrics) or {}), batch),
+        )
         for batch, job, seed, status, standing, metrics in connection.execute(query)
     ]
-    return Peers(cell, _dataset_means(connection, project_id, text_number(dataset)))
+    return Peers(cell, _dataset_means(connection, project_id, settings, text_number(dataset)))
 
 
 def _dataset_means(
-    connection: Connection, project_id: int, dataset_no: int
+    connection: Connection, project_id: int, settings: Settings, dataset_no: int
 ) -> dict[str, dict[str, float | None]]:
     """Return metric → model → mean on one dataset. A seed that diverged takes the mean with it."""
     metric, key = schema.job_metric.c, schema.metric_key.c
@@ -205,11 +230,42 @@ def _dataset_means(
     found: dict[str, dict[str, float | None]] = defaultdict(dict)
     for name, model, value in connection.execute(numbers.group_by(key.key, _job.model)):
         found[name][model or ""] = value
-    odd = select(key.key, _job.model, _job.metrics).select_from(table).where(*here, metric.value.is_(None))
-    for name, model, text in connection.execute(odd):
-        if number_or_none(flatten(_decode(text)).get(name)) is not None:
+    columns = (key.key, _job.batch_id, _job.model, _job.metrics)
+    odd = select(*columns).select_from(table).where(*here, metric.value.is_(None))
+    for name, batch_id, model, text in connection.execute(odd):
+        settled = settings.settle(flatten(_decode(text)), batch_id)
+        if number_or_none(settled.get(name)) is not None:
             found[name][model or ""] = None
     return found
+
+
+def job_histories(
+    connection: Connection, project_id: int, keys: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], History]:
+    """Return the epochs of several jobs; (batch_id, job_id) → what is known, unknown jobs left out."""
+    numbers = {job_number(*key): key for key in keys}
+    starts: dict[int, list[int]] = defaultdict(list)
+    epochs: dict[int, list[tuple[int, int, Any]]] = defaultdict(list)
+    these = {"project_id": project_id, "values": sorted(numbers)}
+    for number, at in connection.execute(
+        rows_where(schema.attempt, "job_no", "job_no", "timestamp_us"), these
+    ):
+        starts[number].append(at)
+    said = rows_where(schema.epoch, "job_no", "job_no", "epoch", "timestamp_us", "data")
+    for number, which, at, data in connection.execute(said, these):
+        epochs[number].append((which, at, data))
+    jobs = rows_where(schema.job, "job_no", "job_no", "status", "first_event_us")
+    return {
+        numbers[number]: History(
+            status,
+            start_us,
+            [
+                Epoch(which, at, msgspec.json.decode(data))
+                for which, at, data in visible_epochs(epochs[number], starts[number])
+            ],
+        )
+        for number, status, start_us in connection.execute(jobs, these)
+    }
 
 
 # --- what the event log says ------------------------------------------------------------------

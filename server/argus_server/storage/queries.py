@@ -26,10 +26,12 @@ from argus_server.storage.dialect import transaction
 from argus_server.storage.job import (
     Epoch,
     EventCount,
+    History,
     JobDetail,
     LogLine,
     Peers,
     Snapshot,
+    job_histories,
     job_log,
     job_of,
     job_peers,
@@ -217,7 +219,17 @@ class Queries:
             UnknownProject: no event has named the project.
         """
         with transaction(self._engine) as connection:
-            return job_peers(connection, _project(connection, project)["id"], model, dataset)
+            found = _project(connection, project)
+            return job_peers(connection, found["id"], Settings.decode(found["settings"]), model, dataset)
+
+    def histories(self, project: str, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], History]:
+        """Return the epochs of several jobs, by (batch_id, job_id); unknown jobs are left out.
+
+        Raises:
+            UnknownProject: no event has named the project.
+        """
+        with transaction(self._engine) as connection:
+            return job_histories(connection, _project(connection, project)["id"], keys)
 
     def timeline(self, project: str, batch_id: str, job_id: str) -> list[EventCount]:
         """Return what kinds of events a job has, in the order in which they began.

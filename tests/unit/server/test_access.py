@@ -58,6 +58,9 @@ PRIVATE = {
     "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}": (
         "401 401 401 401 403 200 200 403 403 403 200 200 403"
     ),
+    "GET /api/projects/{project:str}/jobs/{batch_id:str}/{job_id:str}/epochs": (
+        "401 401 401 401 403 200 200 403 403 403 200 200 403"
+    ),
     "GET /api/projects/{project:str}/jobs/{batch_id:str}/{job_id:str}/why": (
         "401 401 401 401 403 200 200 403 403 403 200 200 403"
     ),
@@ -105,6 +108,7 @@ OPENED = [
     "GET /api/projects/{project:str}/jobs",
     "GET /api/projects/{project:str}/batches/{batch_id:str}",
     "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}",
+    "GET /api/projects/{project:str}/jobs/{batch_id:str}/{job_id:str}/epochs",
     "GET /api/projects/{project:str}/jobs/{batch_id:str}/{job_id:str}/why",
     "GET /api/projects/{project:str}/why/{job_id:str}",
     "GET /api/projects/{project:str}/check",

@@ -80,6 +80,8 @@ ANSWERED = [
     ("GET", "/p/{project}/matrix.md", {}, 200),
     ("GET", "/api/projects/{project}/jobs", {"params": {"status": ["done", "running"]}}, 200),
     ("GET", "/api/projects/{project}/jobs", {"params": {"page": 0}}, 400),
+    ("GET", "/api/projects/{project}/jobs/{batch_id}/{job_id}/epochs", {}, 200),
+    ("GET", "/api/projects/{project}/jobs/{batch_id}/{job_id}/epochs", {"params": {"first": "x"}}, 400),
     ("GET", "/api/projects/{project}/jobs/{batch_id}/{job_id}/why", {}, 200),
     ("GET", "/api/projects/{project}/why/{job_id}", {}, 200),
     ("GET", "/api/projects/{project}/settings", {}, 200),
