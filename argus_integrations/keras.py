@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import threading
 import time
 import weakref
@@ -46,8 +47,10 @@ class ArgusCallback(CommonCallback, keras.callbacks.Callback):
 
     def _argus_adopt(self, run: TrainingRun, options: Options) -> None:
         super()._argus_adopt(run, options)
+        self._argus_count = run.footprint.batch_count
         self._argus_lock = threading.Lock()
         self._argus_feed = _Feed(None)
+        self._argus_batches_left = sys.maxsize
         self._argus_fitted: Callable[[], Any] = _nothing
         self._argus_is_in_custom_loop = False
         self._argus_stage: _TestStage | None = None
@@ -76,22 +79,35 @@ class ArgusCallback(CommonCallback, keras.callbacks.Callback):
         self._argus_run.training_began(
             model, lambda: _facts(model, epochs), rank_zero=is_global_zero(), failed_silently=True
         )
+        self._argus_count_anew()
 
     @never_raise
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Start the epoch's clock."""
-        self._argus_feed.epoch_ended()
         self._argus_run.epoch_began()
+        self._argus_count_anew()
+
+    def _argus_count_anew(self) -> None:
+        self._argus_count = self._argus_run.footprint.batch_count
+        self._argus_batches_left = self._argus_feed.batches_left
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Count batches by their ends: JAX and TensorFlow begin one more than there are.
 
-        Guarded by hand: every step comes here.
+        Keras calls in order or, from its threads, out of it: the number of the latest batch says how many
+        there were. Guarded by hand: every step comes here.
         """
         try:
+            count = self._argus_count
+            ended = batch + 1
             with self._argus_lock:
-                for _ in range(self._argus_feed.batch_ended(batch)):
-                    self._argus_run.footprint.step()
+                known = count.batches
+                if ended <= known:
+                    return
+                # With `steps_per_execution`, Keras names the batch that would end a full execution.
+                count.batches = ended if ended < self._argus_batches_left else self._argus_batches_left
+            if not known:
+                self._argus_run.footprint.sample_memory()
         except Exception as error:  # noqa: BLE001 - as `never_raise` does, without packing arguments again
             swallowed(error, "ArgusCallback.on_train_batch_end")
 
@@ -99,8 +115,10 @@ class ArgusCallback(CommonCallback, keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Send the epoch: in Keras its metrics are complete, those of the validation included."""
         run = self._argus_run
-        run.footprint.trained_samples(self._argus_feed.samples or 0)
-        self._argus_feed.epoch_ended()
+        batches = self._argus_count.batches
+        if run.state == "training":
+            run.footprint.trained_samples(self._argus_feed.samples_in(batches) or 0)
+        self._argus_feed.epoch_ended(batches)
         run.epoch_ended(epoch, **_epoch_data(logs or {}, self._argus_fitted()))
         run.send_epoch()
 
@@ -143,7 +161,7 @@ class ArgusCallback(CommonCallback, keras.callbacks.Callback):
         if stage is None:
             return
         with self._argus_lock:
-            batches = stage.feed.batch_ended(batch)
+            batches = stage.batch_ended(batch)
         if threading.get_ident() != stage.thread:
             stage.is_in_order = False
         elif batches:
@@ -158,7 +176,7 @@ class ArgusCallback(CommonCallback, keras.callbacks.Callback):
             if run.state == "training":
                 run.footprint.validation_ended()
             return
-        samples = stage.feed.samples
+        samples = stage.feed.samples_in(stage.batches)
         run.test_ended(
             dict(logs or {}),
             total_s=time.perf_counter() - stage.began_at,
@@ -176,13 +194,27 @@ class _TestStage:
 
     def __init__(self, feed: _Feed) -> None:
         self.feed = feed
+        self.batches = 0
         self.began_at = time.perf_counter()
         self.thread = threading.get_ident()
         self.is_in_order = True
 
+    def batch_ended(self, batch: int) -> int:
+        """Return how many batches have ended since the last call, 0 for one that is known.
+
+        Args:
+            batch: the last one of an execution, counted from 0. With `steps_per_execution`, Keras names
+                the one that would end a full execution, whether it exists or not.
+        """
+        new = min(batch + 1, self.feed.batches_left) - self.batches
+        if new <= 0:
+            return 0
+        self.batches += new
+        return new
+
 
 class _Feed:
-    """The batches that `fit` or `evaluate` draws from its data, counted; how many samples, if Keras knows.
+    """What `fit` or `evaluate` draws from: how many batches are left, and their samples, if Keras knows.
 
     No hook says so; the iterator that Keras draws from does, and it is a variable of that function.
     """
@@ -193,7 +225,6 @@ class _Feed:
         self._samples_per_pass: int | None = None
         self._starts_anew_each_epoch = True
         self._drawn_before = 0
-        self._drawn = 0
         if frame is not None:
             try:
                 self._read(frame.f_locals["epoch_iterator"], frame.f_locals.get("x"))
@@ -214,36 +245,23 @@ class _Feed:
             samples -= size - adapter.partial_batch_size
         self._samples_per_pass = samples
 
-    def batch_ended(self, batch: int) -> int:
-        """Return how many batches have ended since the last call, 0 for one that is known.
-
-        Args:
-            batch: the last one of an execution, counted from 0 in the epoch. With `steps_per_execution`,
-                Keras names the one that would end a full execution, whether it exists or not.
-        """
-        drawn = batch + 1
-        if self._batches_per_pass is not None and drawn > self._batches_per_pass - self._drawn_before:
-            drawn = self._batches_per_pass - self._drawn_before
-        new = drawn - self._drawn
-        if new <= 0:
-            return 0
-        self._drawn = drawn
-        return new
-
-    def epoch_ended(self) -> None:
-        """Begin to count again. With `steps_per_epoch`, the next epoch goes on in the same pass."""
-        self._drawn_before += self._drawn
-        self._drawn = 0
-        if self._starts_anew_each_epoch or self._drawn_before == self._batches_per_pass:
-            self._drawn_before = 0
-
     @property
-    def samples(self) -> int | None:
-        """How many samples the batches of this epoch held, None if unknown."""
+    def batches_left(self) -> int:
+        """How many batches this pass can still give in the epoch that begins; very many if unknown."""
+        return sys.maxsize if self._batches_per_pass is None else self._batches_per_pass - self._drawn_before
+
+    def samples_in(self, batches: int) -> int | None:
+        """Return how many samples so many batches of this epoch held, None if unknown."""
         if self._samples_per_pass is None or self._batch_size is None:
             return None
         before = self._drawn_before * self._batch_size
-        return min(before + self._drawn * self._batch_size, self._samples_per_pass) - before
+        return min(before + batches * self._batch_size, self._samples_per_pass) - before
+
+    def epoch_ended(self, batches: int) -> None:
+        """Begin another epoch. With `steps_per_epoch`, it goes on in the same pass."""
+        self._drawn_before += batches
+        if self._starts_anew_each_epoch or self._drawn_before == self._batches_per_pass:
+            self._drawn_before = 0
 
 
 def _nothing() -> None:

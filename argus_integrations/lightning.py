@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from argus_core.guard import never_raise, swallowed
 from argus_integrations import _describe
+from argus_integrations._batches import FullBatches, batch_size
 from argus_integrations._callback import CommonCallback
 from argus_integrations._training_run import JobFacts, Options, TrainingRun
 
@@ -59,36 +60,63 @@ class _LightningCallback(CommonCallback, *_callback_classes()):  # type: ignore[
         _adopt_later_lightnings()
         super()._argus_adopt(run, options)
         self._argus_seen: dict[str, Any] = {}
-        self._argus_last_batch: Any = None
+        self._argus_last_test_batch: Any = None
+        self._argus_full_batches = FullBatches()
+        self._argus_count = run.footprint.batch_count
 
     # --- training -------------------------------------------------------------------------------
 
     @never_raise
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Announce the job: the sanity check is over, and an empty fit never comes here."""
+        """Announce the job: the sanity check is over, and an empty fit never comes here.
+
+        The clock of an epoch starts here too: one that a checkpoint left in its midst has no begin.
+        """
         self._argus_seen = {}
         self._argus_run.training_began(
             pl_module, lambda: _facts(trainer, pl_module, "train"), rank_zero=trainer.is_global_zero
         )
         self._argus_run.footprint.world_size = trainer.world_size
+        self._argus_run.footprint.epoch_began()
+        self._argus_count_anew(trainer, pl_module)
 
     @never_raise
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         """Send the epoch before, whose metrics are complete only now."""
-        self._argus_last_batch = None
         self._argus_complete_epoch(trainer)
         self._argus_run.epoch_began()
+        self._argus_count_anew(trainer, pl_module)
+
+    def _argus_count_anew(self, trainer: Any, module: Any) -> None:
+        self._argus_count = self._argus_run.footprint.batch_count
+        self._argus_full_batches = FullBatches.of(
+            trainer.train_dataloader, module, getattr(trainer, "datamodule", None)
+        )
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count the batch; no tensor is read. Guarded by hand: every step comes here."""
         try:
-            if batch_idx != self._argus_last_batch:
-                self._argus_last_batch = batch_idx
-                self._argus_run.footprint.step(_batch_size(batch))
+            count = self._argus_count
+            if batch_idx == count.last:
+                return  # the same callback, listed twice
+            count.last = batch_idx
+            if batch_idx < count.known_below:
+                count.batches += 1
+                count.samples += count.size
+            else:
+                self._argus_count_and_ask(batch)
         except Exception as error:  # noqa: BLE001 - as `never_raise` does, without packing arguments again
             swallowed(error, "ArgusCallback.on_train_batch_end")
+
+    def _argus_count_and_ask(self, batch: Any) -> None:
+        """Count a batch of unknown size; if the first one has the size its loader says, so will others."""
+        size = batch_size(batch)
+        self._argus_run.footprint.step(size)
+        count, full = self._argus_count, self._argus_full_batches
+        if count.batches == 1 and size == full.size:
+            count.size, count.known_below = size, full.number
 
     @never_raise
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
@@ -130,7 +158,7 @@ class _LightningCallback(CommonCallback, *_callback_classes()):  # type: ignore[
     @never_raise
     def on_test_start(self, trainer: Any, pl_module: Any) -> None:
         """Open the test stage; a test without a fit announces its job here."""
-        self._argus_last_batch = None
+        self._argus_last_test_batch = None
         self._argus_run.test_began(
             pl_module, lambda: _facts(trainer, pl_module, "test"), rank_zero=trainer.is_global_zero
         )
@@ -154,9 +182,9 @@ class _LightningCallback(CommonCallback, *_callback_classes()):  # type: ignore[
         dataloader_idx: int = 0,
     ) -> None:
         """Stop it."""
-        if (batch_idx, dataloader_idx) != self._argus_last_batch:
-            self._argus_last_batch = (batch_idx, dataloader_idx)
-            self._argus_run.footprint.batch_ended(_batch_size(batch))
+        if (batch_idx, dataloader_idx) != self._argus_last_test_batch:
+            self._argus_last_test_batch = (batch_idx, dataloader_idx)
+            self._argus_run.footprint.batch_ended(batch_size(batch))
 
     @never_raise
     def on_test_end(self, trainer: Any, pl_module: Any) -> None:
@@ -270,26 +298,6 @@ def _learning_rate(trainer: Any) -> float | None:
         for group in optimizer.param_groups:
             return float(group["lr"])
     return None
-
-
-def _batch_size(batch: Any, depth: int = 4) -> int:
-    """Return the length of the first tensor in a batch, 0 if there is none. Never reads one."""
-    if type(batch) in (list, tuple) and batch:  # what most loaders give, asked at every step
-        shape = getattr(batch[0], "shape", None)
-        if shape and shape[0]:
-            return int(shape[0])
-    shape = getattr(batch, "shape", None)
-    if shape is not None:
-        return int(shape[0]) if len(shape) else 1
-    if depth:
-        if isinstance(batch, Mapping):
-            batch = tuple(batch.values())
-        if isinstance(batch, (list, tuple)):
-            for item in batch:
-                size = _batch_size(item, depth - 1)
-                if size:
-                    return size
-    return int(getattr(batch, "num_graphs", 0) or 0)  # a PyTorch Geometric batch
 
 
 _FORK = re.compile(r"_(?:step|epoch)(?P<loader>(?:/dataloader_idx_\d+)?)$")

@@ -58,7 +58,9 @@ class ArgusCallback(CommonCallback, TrainerCallback):
         self._argus_logs = _EpochLogs(0)
         self._argus_logged: dict[str, Any] = {}
         self._argus_last_metrics: object = None
-        self._argus_steps = _StepCounter(1)
+        self._argus_substeps = _Substeps(1)
+        self._argus_count = run.footprint.batch_count
+        self._argus_batches_at_begin = 0
         self._argus_stage = _Stage(1)
         self._argus_epoch_at_begin = 0.0
 
@@ -68,7 +70,7 @@ class ArgusCallback(CommonCallback, TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Announce the job, or continue it; each trial of a search is a job."""
         self._argus_logs = _EpochLogs(state.global_step)
-        self._argus_steps = _StepCounter(_times_listed(self))
+        self._argus_substeps = _Substeps(_times_listed(self))
         self._argus_epoch_at_begin = state.epoch or 0.0
         self._argus_run.training_began(
             model,
@@ -77,25 +79,35 @@ class ArgusCallback(CommonCallback, TrainerCallback):
             new_job=bool(state.is_hyper_param_search),
             failed_silently=not args.auto_find_batch_size,  # which begins again with smaller batches
         )
-        self._argus_run.footprint.world_size = args.world_size
+        footprint = self._argus_run.footprint
+        footprint.world_size = args.world_size
+        self._argus_count = footprint.batch_count
+        self._argus_batches_at_begin = footprint.trained_batches
 
     @never_raise
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Send the epoch before, with what was evaluated and logged since."""
         self._argus_logs = _EpochLogs(state.global_step)
         self._argus_run.epoch_began()
+        self._argus_count = self._argus_run.footprint.batch_count
 
     @never_raise
     def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Count a batch whose gradient is only accumulated."""
-        if self._argus_steps.substep_ended():
+        if self._argus_substeps.ended():
             self._argus_run.footprint.step()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Count a batch that ends in an optimizer step. Guarded by hand: every step comes here."""
         try:
-            if self._argus_steps.step_ended(state.global_step):
-                self._argus_run.footprint.step()
+            count = self._argus_count
+            step = state.global_step
+            if step == count.last:
+                return  # the same callback, listed twice
+            count.last = step
+            count.batches += 1
+            if count.batches == 1:
+                self._argus_run.footprint.sample_memory()
         except Exception as error:  # noqa: BLE001 - as `never_raise` does, without packing arguments again
             swallowed(error, "ArgusCallback.on_step_end")
 
@@ -126,7 +138,8 @@ class ArgusCallback(CommonCallback, TrainerCallback):
         epochs = (state.epoch or 0.0) - self._argus_epoch_at_begin
         run = self._argus_run
         if run.state == "training":
-            in_full_batches = self._argus_steps.batches * (state.train_batch_size or args.train_batch_size)
+            batches = run.footprint.trained_batches - self._argus_batches_at_begin
+            in_full_batches = batches * (state.train_batch_size or args.train_batch_size)
             run.footprint.trained_samples(
                 _samples_of_this_process(args, train_dataloader, epochs, in_full_batches)
             )
@@ -269,26 +282,16 @@ class _EpochLogs:
         return {**self._data, **loss}
 
 
-class _StepCounter:
-    """Counts batches once even if the callback is listed more than once: hooks have no batch number."""
+class _Substeps:
+    """Counts accumulated batches once even if the callback is listed more than once: they have no number."""
 
     def __init__(self, listed: int) -> None:
-        self.batches = 0
         self._listed = listed
-        self._ended = -1
-        self._substeps = 0
+        self._ends = 0
 
-    def substep_ended(self) -> bool:
-        self._substeps += 1
-        is_new = self._substeps % self._listed == 0
-        self.batches += is_new
-        return is_new
-
-    def step_ended(self, global_step: int) -> bool:
-        is_new = global_step != self._ended
-        self._ended = global_step
-        self.batches += is_new
-        return is_new
+    def ended(self) -> bool:
+        self._ends += 1
+        return self._ends % self._listed == 0
 
 
 class _Stage:

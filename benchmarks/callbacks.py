@@ -40,8 +40,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 STEPS = 2000
-ROUNDS = 2
-PAIRED_FITS = 3
+ROUNDS = 5
+PAIRED_FITS = 10
 EPOCHS = 200
 BATCH, WIDTH, HIDDEN = 8, 64, 512
 DOWN = "http://127.0.0.1:9"
@@ -187,9 +187,10 @@ class Lightning:
         self._csv, self._tensorboard = CSVLogger, TensorBoardLogger
         self._timer = Timer
         self._directory = tempfile.mkdtemp()
-        x, y = torch.randn(BATCH, WIDTH), torch.randn(BATCH, 1)
+        x, y = torch.randn(STEPS * BATCH, WIDTH), torch.randn(STEPS * BATCH, 1)
         self._loaders = {
-            steps: DataLoader(TensorDataset(x, y), BATCH, sampler=_Again(steps)) for steps in (STEPS, 1)
+            steps: DataLoader(TensorDataset(x[: steps * BATCH], y[: steps * BATCH]), BATCH)
+            for steps in (STEPS, 1)
         }
 
     def sides(self) -> dict[str, Callable[[], Side]]:
@@ -227,20 +228,6 @@ class Lightning:
             metronome.listed = trainer.callbacks
         self._module.tick = metronome.tick if metronome is not None else nothing
         return functools.partial(trainer.fit, self._module, self._loaders[steps])
-
-
-class _Again:
-    """Draws the same samples in order, as often as asked."""
-
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
-
-    def __len__(self) -> int:
-        return self._steps * BATCH
-
-    def __iter__(self) -> Iterator[int]:
-        for _ in range(self._steps):
-            yield from range(BATCH)
 
 
 class Transformers:

@@ -33,6 +33,7 @@ SIDECAR = "argus_integrations/_sidecar.py"
 LIGHTNING = "argus_integrations/lightning.py"
 HF = "argus_integrations/transformers.py"
 KERAS = "argus_integrations/keras.py"
+BATCHES = "argus_integrations/_batches.py"
 ACCELERATE = "argus_integrations/accelerate.py"
 SKLEARN = "argus_integrations/sklearn.py"
 RANK = "argus_core/distributed.py"
@@ -271,6 +272,83 @@ MUTANTS = [
         "if isinstance(value, (bool, int, float))",
         ("lightning_metrics::test_a_diverged_epoch_says_so",),
     ),
+    # --- batches and samples
+    Mutant(
+        "size of a batch known: only from a loader of torch's own",
+        BATCHES,
+        "if data is None or type(loader) is not data.DataLoader or any(map(_changes_batches, makers)):",
+        "if data is None or any(map(_changes_batches, makers)):",
+        ("lightning_batches::test_what_the_steps_got_is_counted[own loader]",),
+    ),
+    Mutant(
+        "size of a batch known: not where a hook may change it",
+        BATCHES,
+        " or any(map(_changes_batches, makers)):",
+        ":",
+        (
+            "lightning_batches::test_a_module_may_change_a_batch_before_it_trains_on_it",
+            "lightning_batches::test_a_data_module_may_change_a_batch_before_it_is_trained_on",
+        ),
+    ),
+    Mutant(
+        "size of a batch known: not where `collate_fn` may leave samples out",
+        BATCHES,
+        " or loader.collate_fn is not data.default_collate:",
+        ":",
+        ("lightning_batches::test_what_the_steps_got_is_counted[own collate]",),
+    ),
+    Mutant(
+        "size of a batch known: not where a sampler may end early",
+        BATCHES,
+        'if not _is_of(type(batches.sampler), "torch.utils.data.") or not _gives_all(dataset):',
+        "if not _gives_all(dataset):",
+        ("lightning_batches::test_what_the_steps_got_is_counted[sampler that ends early]",),
+    ),
+    Mutant(
+        "size of a batch known: not where a data set gives whole batches",
+        BATCHES,
+        "return whole_batches is None or",
+        "return True or",
+        ("lightning_batches::test_what_the_steps_got_is_counted[asked for whole batches]",),
+    ),
+    Mutant(
+        "size of a batch known: not of the last, partial one",
+        BATCHES,
+        "len(batches.sampler) // batches.batch_size)",
+        "-(-len(batches.sampler) // batches.batch_size))",
+        ("lightning_batches::test_what_the_steps_got_is_counted[partial last batch]",),
+    ),
+    Mutant(
+        "size of a batch known: only if the first has it",
+        LIGHTNING,
+        "if count.batches == 1 and size == full.size:",
+        "if count.batches == 1 and (size := full.size):",
+        ("lightning_batches::test_batches_without_a_tensor_are_counted_and_their_samples_unknown",),
+    ),
+    Mutant(
+        "an epoch that a checkpoint left in its midst has its time",
+        LIGHTNING,
+        "        self._argus_run.footprint.epoch_began()\n",
+        "",
+        (
+            "lightning_batches::"
+            "test_a_training_that_goes_on_in_the_midst_of_an_epoch_counts_what_is_left_of_it",
+        ),
+    ),
+    Mutant(
+        "an epoch that was cut off is not counted with the next training",
+        STAGES,
+        "self._validation_began_at = None\n        self.count.clear()",
+        "self._validation_began_at = None",
+        ("core/footprint::test_an_epoch_that_a_new_training_cuts_off_is_not_counted",),
+    ),
+    Mutant(
+        "batches outside a training are in no column",
+        STAGES,
+        "if self._began_at is not None:  # else",
+        "if True:  # else",
+        ("core/footprint::test_what_comes_after_the_training_changes_nothing_of_it",),
+    ),
     # --- the same callback, listed twice
     Mutant(
         "listed twice: a training begins once",
@@ -296,8 +374,8 @@ MUTANTS = [
     Mutant(
         "listed twice: a Lightning batch ends once",
         LIGHTNING,
-        "if batch_idx != self._argus_last_batch:",
-        "if True:",
+        "if batch_idx == count.last:",
+        "if False:",
         ("lightning::test_a_callback_that_is_listed_twice_reports_once",),
     ),
     Mutant(
@@ -310,8 +388,8 @@ MUTANTS = [
     Mutant(
         "listed twice: a step of Transformers ends once",
         HF,
-        "is_new = global_step != self._ended",
-        "is_new = True",
+        "if step == count.last:",
+        "if False:",
         ("transformers_jobs::test_a_callback_that_is_listed_twice_reports_once",),
     ),
     Mutant(
@@ -704,9 +782,9 @@ MUTANTS = [
     Mutant(
         "listed twice: a Keras batch ends once",
         KERAS,
-        "new = drawn - self._drawn\n",
-        "new = 1\n",
-        ("keras::test_a_callback_that_is_listed_twice_reports_once",),
+        "if ended <= known:",
+        "ended = known + 1\n                if False:",
+        ("keras_data::test_batches_that_end_out_of_order_in_several_threads_are_each_counted_once",),
     ),
     Mutant(
         "`fast_dev_run` is flagged",

@@ -26,5 +26,6 @@ from argus_core.footprint.clocks import SyncCuda
 from argus_core.footprint.footprint import Footprint
 from argus_core.footprint.model_size import model_footprint
 from argus_core.footprint.quantiles import Quantiles
+from argus_core.footprint.stages import BatchCount
 
-__all__ = ["Footprint", "Quantiles", "SyncCuda", "model_footprint"]
+__all__ = ["BatchCount", "Footprint", "Quantiles", "SyncCuda", "model_footprint"]

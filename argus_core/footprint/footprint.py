@@ -11,7 +11,7 @@ from argus_core.footprint.columns import Columns
 from argus_core.footprint.gpu import GpuSampler, gpu_memory
 from argus_core.footprint.host import HostLoad
 from argus_core.footprint.model_size import model_footprint
-from argus_core.footprint.stages import TestStage, TrainingStage
+from argus_core.footprint.stages import BatchCount, TestStage, TrainingStage
 
 __all__ = ["Footprint"]
 
@@ -98,11 +98,24 @@ class Footprint:
 
     def step(self, samples: int = 0) -> None:
         """Count one training batch of this process; cheap enough for every step."""
-        train = self._train
-        train.epoch_batches = batches = train.epoch_batches + 1
-        train.samples += samples
-        if batches == 1:
+        count = self._train.count
+        count.batches += 1
+        count.samples += samples
+        if count.batches == 1:
             self.sample_memory()  # now, because data loader workers live inside an epoch only
+
+    @property
+    def batch_count(self) -> BatchCount:
+        """The running epoch's count, for a hook that has no time to call `step`: always the same object.
+
+        Such a hook calls `sample_memory` itself at the first batch of an epoch.
+        """
+        return self._train.count
+
+    @property
+    def trained_batches(self) -> int:
+        """How many training batches of this process have been counted so far."""
+        return self._train.batches + self._train.count.batches
 
     def trained_samples(self, samples: float) -> None:
         """Count samples of this process that `step` was not told about."""
@@ -263,11 +276,11 @@ class Footprint:
 
     def state(self) -> dict[str, Any]:
         """Return the training's measurements as plain data, for a test stage in another process."""
-        return {"train": dict(vars(self._train)), "load": self._load.columns(), "gpu": self._gpu_utilization}
+        return {"train": self._train.state(), "load": self._load.columns(), "gpu": self._gpu_utilization}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `state` of another process's footprint returned."""
-        vars(self._train).update(state["train"])
+        self._train.restore(state["train"])
         self._load.restore(state["load"])
         self._gpu_utilization = state["gpu"]
 

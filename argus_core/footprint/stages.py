@@ -3,26 +3,56 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from argus_core.footprint.clocks import Clock
 from argus_core.footprint.columns import Columns
 from argus_core.footprint.quantiles import Quantiles
 
-__all__ = ["TestStage", "TrainingStage"]
+__all__ = ["BatchCount", "TestStage", "TrainingStage"]
 
 _WARMUP_NEEDS_BATCHES = 10
 
 
-class TrainingStage:
-    """Clocks and counts of training. Plain numbers only: `vars()` of it crosses processes."""
+class BatchCount:
+    """The training batches since the epoch began: all that the hook of a framework touches at every step.
+
+    In the middle of a training each object that a hook touches is a cache miss, which takes longer than
+    the counting. So this one is small, stays the same object as long as its `Footprint`, and hooks write
+    to it.
+
+    Attributes:
+        batches: how many have ended in this process.
+        samples: how many samples they held, as far as the hook knows.
+        last: what tells the latest batch from the one before it, for a hook that is called twice for one.
+        size: the samples of each batch whose number is below `known_below`: these need not be asked.
+        known_below: 0 as long as every batch is to be asked.
+    """
+
+    __slots__ = ("batches", "known_below", "last", "samples", "size")
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Stand as at the begin of an epoch."""
+        self.batches = 0
+        self.samples: float = 0
+        self.last: int | None = None
+        self.size = 0
+        self.known_below = 0
+
+
+class TrainingStage:
+    """Clocks and counts of training; `count` has the batches of the epoch that runs, the others the rest."""
+
+    def __init__(self) -> None:
+        self.count = BatchCount()
         self.total_s = 0.0
         self.epochs = 0
         self.epochs_s = 0.0
         self.batches = 0
         self.samples = 0.0
-        self.epoch_batches = 0
         self._began_at: float | None = None
         self._epoch_began_at: float | None = None
         self._validation_began_at: float | None = None
@@ -30,10 +60,10 @@ class TrainingStage:
         self._validation_total_s = 0.0
 
     def began(self) -> None:
-        """Start the clock; what an earlier training measured stays."""
+        """Start the clock; what an earlier training measured stays, but for an epoch that was cut off."""
         self._began_at = time.perf_counter()
         self._epoch_began_at = self._validation_began_at = None
-        self.epoch_batches = 0
+        self.count.clear()
 
     def ended(self) -> bool:
         """Stop all clocks and return whether they ran."""
@@ -45,9 +75,12 @@ class TrainingStage:
         return True
 
     def epoch_began(self) -> None:
-        """Start the clock of an epoch; one that did not end leaves its batches and no time."""
+        """Start the clock of an epoch; one that did not end leaves its batches and no time.
+
+        Outside a training there is no epoch.
+        """
         self._close_epoch_batches()
-        self._epoch_began_at = time.perf_counter()
+        self._epoch_began_at = time.perf_counter() if self._began_at is not None else None
         self._validation_s = 0.0
         self._validation_began_at = None
 
@@ -64,8 +97,11 @@ class TrainingStage:
         return epoch_s / batches if batches else None
 
     def _close_epoch_batches(self) -> int:
-        batches, self.epoch_batches = self.epoch_batches, 0
-        self.batches += batches
+        batches = self.count.batches
+        if self._began_at is not None:  # else the clock did not run for them
+            self.batches += batches
+            self.samples += self.count.samples
+        self.count.clear()
         return batches
 
     def validation_began(self) -> None:
@@ -96,6 +132,17 @@ class TrainingStage:
             "Total_Batches": self.batches,
             "Samples_Per_Second": self.samples * world_size / busy_s if busy_s else None,
         }
+
+    def state(self) -> dict[str, Any]:
+        """Return the measurements as plain data."""
+        plain = {name: value for name, value in vars(self).items() if name != "count"}
+        plain["batches"] += self.count.batches
+        plain["samples"] += self.count.samples
+        return plain
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned in another process."""
+        vars(self).update(state)
 
 
 class TestStage:

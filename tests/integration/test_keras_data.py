@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import copy
+import random
 
 import keras
 import numpy as np
@@ -519,6 +521,39 @@ if BACKEND != "torch":  # which executes single steps only
         test_batches = samples // 4
         assert metrics["Latency_P50"] * test_batches / 2 <= metrics["Total_Inference_Time"]
         assert sent.of_type("job_done")[0].data["latency_warmup"] == 1
+
+    def test_an_execution_that_a_validation_cuts_off_counts_as_the_batches_it_is(sent):
+        class Breaks(keras.callbacks.Callback):
+            def on_test_begin(self, logs=None):
+                raise RuntimeError("boom")
+
+        cb = ArgusCallback()
+        model = regressor(steps_per_execution=2)
+        with pytest.raises(RuntimeError, match="boom"), cb:
+            model.fit(X, Y, batch_size=8, verbose=0, validation_data=(X, Y), callbacks=[cb, Breaks()])
+        evaluate(model, cb)
+        cb.flush()
+
+        assert metrics_of(sent)["Total_Batches"] == BATCHES
+
+
+def test_batches_that_end_out_of_order_in_several_threads_are_each_counted_once(sent):
+    cb = ArgusCallback()
+    model = regressor()
+    listed = keras.callbacks.CallbackList([cb], model=model)
+    ends = [*range(1000)] * 2
+    random.Random(0).shuffle(ends)
+
+    listed.on_train_begin()
+    for epoch in range(2):
+        listed.on_epoch_begin(epoch)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(cb.on_train_batch_end, ends))
+        listed.on_epoch_end(epoch, {"loss": 1.0})
+    listed.on_train_end()
+    evaluate(model, cb)
+
+    assert metrics_of(sent)["Total_Batches"] == 2 * 1000
 
 
 def test_a_model_that_accumulates_gradients_counts_its_batches(sent):

@@ -6,10 +6,11 @@ Torch names every use of a tensor to a `TorchFunctionMode`, on any device: what 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 
 import pytest
 import torch
-from integration.tiny_lightning import loader, regressor
+from integration.tiny_lightning import BATCHES, loader, regressor
 from integration.tiny_lightning import trainer as lightning_trainer
 from integration.tiny_trainer import trainer as hf_trainer
 from torch.overrides import TorchFunctionMode
@@ -23,13 +24,13 @@ class UsesOfTensors(TorchFunctionMode):
 
     def __init__(self):
         super().__init__()
-        self.seen = set()
+        self.seen = Counter()
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         hook = hook_of_ours()
         if hook is not None:
             attribute = getattr(func, "__self__", None)  # of `Tensor.shape.__get__`
-            self.seen.add((hook, getattr(attribute, "__name__", None) or func.__name__))
+            self.seen[hook, getattr(attribute, "__name__", None) or func.__name__] += 1
         return func(*args, **(kwargs or {}))
 
     def in_hook(self, name):
@@ -62,6 +63,18 @@ def test_a_training_step_under_lightning_asks_a_tensor_for_its_shape_alone(sent,
     assert uses.in_hook("on_validation_start") | uses.in_hook("on_validation_end") == set()
     assert "item" in uses.in_hook("on_train_epoch_start")  # once in an epoch: the recorder does see reads
     assert waits == []
+
+
+def test_of_batches_whose_loader_says_their_size_one_in_an_epoch_is_asked(sent):
+    of_its_own = loader(sampler=range(8 * BATCHES))
+    asked = []
+
+    for train_loader in (loader(), of_its_own):
+        with UsesOfTensors() as uses:
+            lightning_trainer([argus_lightning.ArgusCallback()]).fit(regressor(), train_loader)
+        asked.append(uses.seen["on_train_batch_end", "shape"])
+
+    assert asked == [2, 2 * BATCHES]
 
 
 def test_a_training_step_under_the_trainer_asks_no_tensor(sent, waits, tmp_path):

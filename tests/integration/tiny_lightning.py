@@ -14,9 +14,9 @@ FIT_AND_TEST = ["batch_start", "job_start", "job_epoch 0", "job_epoch 1", "job_d
 FAILED = ["job_failed", "batch_failed"]
 
 
-def loader(batches=BATCHES):
+def loader(batches=BATCHES, **options):
     x = torch.linspace(-1, 1, batches * BATCH_SIZE * 2).reshape(-1, 2)
-    return DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=BATCH_SIZE)
+    return DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=BATCH_SIZE, **options)
 
 
 def regressor(namespace=pl, **behaviour):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -193,15 +194,81 @@ def test_a_second_training_adds_and_a_second_test_replaces():
     assert metrics["Inference_Throughput"] * metrics["Total_Inference_Time"] == pytest.approx(5)
 
 
+def test_an_epoch_that_a_new_training_cuts_off_is_not_counted():
+    footprint = Footprint()
+
+    footprint.train_began()
+    for _ in range(3):
+        footprint.step(samples=2)
+    with footprint.train():
+        footprint.step(samples=5)
+
+    metrics = footprint.metrics()
+    assert metrics["Total_Batches"] == footprint.trained_batches == 1
+    assert metrics["Samples_Per_Second"] * metrics["Total_Train_Time"] == pytest.approx(5)
+
+
+def test_what_comes_after_the_training_changes_nothing_of_it():
+    footprint = Footprint()
+    with footprint.train():
+        footprint.step(samples=2)
+    measured = footprint.metrics()
+
+    with footprint.epoch():
+        footprint.step(samples=3)
+    footprint.step(samples=3)
+    with footprint.epoch():
+        pass
+
+    assert footprint.metrics() | {"CPU_Memory": 0} == measured | {"CPU_Memory": 0}
+
+
+def test_a_hook_may_count_by_itself_and_keep_what_it_counts_in():
+    footprint = Footprint()
+    count = footprint.batch_count
+
+    with footprint.train():
+        for batches in (3, 2):
+            with footprint.epoch():
+                for number in range(batches):
+                    count.batches += 1
+                    count.samples += 4
+                    count.last = number
+            assert (count.batches, count.samples, count.last) == (0, 0, None)
+        count.batches += 1
+        assert footprint.trained_batches == 6
+
+    metrics = footprint.metrics()
+    assert metrics["Total_Batches"] == 6
+    assert metrics["Samples_Per_Second"] * 2 * metrics["Avg_Epoch_Time"] == pytest.approx(5 * 4)
+    assert footprint.batch_count is count
+
+
 def test_measurements_of_training_travel_to_another_process():
     first, second = Footprint(), Footprint()
     with first.train(), first.epoch():
         first.step(samples=2)
 
-    second.restore(first.state())
+    second.restore(json.loads(json.dumps(first.state())))
 
     expected = {name: value for name, value in first.metrics().items() if name != "CPU_Memory"}
     assert second.metrics().items() >= expected.items()
+
+
+def test_measurements_in_the_midst_of_an_epoch_travel_too_and_the_other_process_counts_on():
+    first, second = Footprint(), Footprint()
+    with first.train():
+        first.step(samples=2)
+        first.step(samples=2)
+        state = first.state()
+
+    second.restore(state)
+    with second.train():
+        second.step(samples=3)
+
+    metrics = second.metrics()
+    assert metrics["Total_Batches"] == 3
+    assert metrics["Samples_Per_Second"] * metrics["Total_Train_Time"] == pytest.approx(7)
 
 
 def test_memory_of_live_children_counts():
