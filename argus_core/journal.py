@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -101,10 +101,17 @@ class JournalFile:
             OSError: the file cannot be read.
         """
         with self.path.open("rb") as file:
-            file.seek(self.offset)
-            block = file.read(_READ_SIZE_BYTES)
-            while block and b"\n" not in block and (more := file.read(_READ_SIZE_BYTES)):
-                block += more
+            while True:
+                file.seek(self.offset)
+                lines, position = self._events(_whole_lines(file), limit)
+                if lines:
+                    return Chunk(lines, self.offset + position, self)
+                if not position:
+                    return None
+                self.offset += position  # nothing but a header or torn lines: the events come behind them
+
+    def _events(self, block: bytes, limit: int) -> tuple[list[bytes], int]:
+        """Return up to `limit` events of a block, and where what was not looked at begins."""
         lines: list[bytes] = []
         position = 0
         while len(lines) < limit and (newline := block.find(b"\n", position)) >= 0:
@@ -114,11 +121,7 @@ class JournalFile:
                 lines.append(line)
             elif line and not _is_header(line):
                 self.torn_lines += 1
-        end = self.offset + position
-        if not lines:
-            self.offset = end
-            return None
-        return Chunk(lines, end, self)
+        return lines, position
 
     def acknowledge(self, chunk: Chunk) -> None:
         """Remember, on disk too, that the server has the lines of `chunk`."""
@@ -410,6 +413,14 @@ def _whereabouts() -> dict[str, Any]:
 def same_url(url: str) -> str:
     """Return a server's URL in the one spelling that journals are compared by."""
     return url.rstrip("/")
+
+
+def _whole_lines(file: BinaryIO) -> bytes:
+    """Return the next block of a file, large enough for one whole line if there is one."""
+    block = file.read(_READ_SIZE_BYTES)
+    while block and b"\n" not in block and (more := file.read(_READ_SIZE_BYTES)):
+        block += more
+    return block
 
 
 def _is_event(line: bytes) -> bool:

@@ -100,6 +100,18 @@ def test_a_line_that_was_torn_at_a_brace_spoils_no_request(journal):
     assert file.torn_lines == 1
 
 
+def test_events_behind_a_very_long_torn_line_are_read(journal):
+    journal.append(line(0))
+    journal.close()
+    header, first = journal.path.read_bytes().splitlines()
+    journal.path.write_bytes(header + b"\n" + b"x" * 9_000_000 + b"\n" + first + b"\n")
+
+    file = JournalFile(journal.path)
+
+    assert file.count_pending() == 1
+    assert file.read(100).lines == [first]
+
+
 def test_a_full_journal_keeps_results_and_leaves_out_curves(tmp_path, caplog):
     journal = Journal(tmp_path, url=None, project="p", max_size_bytes=20_000)
     for i in range(200):
