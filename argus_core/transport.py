@@ -173,7 +173,7 @@ def _receipt(response: requests.Response, count: int) -> Receipt:
         return Receipt(sorted(rejected, key=lambda item: item.index))
     raise TransportError(
         f"{response.url} answered {status}: {_reason(response)}",
-        retryable=status == 429 or status >= 500,
+        retryable=status in (408, 429) or status >= 500,
         status=status,
         retry_after_s=_retry_after_s(response),
     )

@@ -106,7 +106,7 @@ def test_events_arrive_in_order_with_the_token_and_compressed_when_long(server):
     assert list(journal_directory().iterdir()) == []
 
 
-@pytest.mark.parametrize("status", [500, 503, 429])
+@pytest.mark.parametrize("status", [500, 503, 429, 408])
 def test_a_server_in_trouble_gets_everything_once_it_is_well(server, status, caplog):
     server.answers = [(status, {"Retry-After": "0.01"}, {"detail": "busy"})] * 2
 
