@@ -191,7 +191,7 @@ class TrainingRun:
         self.send_epoch()
         self.footprint.epoch_began()
 
-    def epoch_ended(self, epoch: int, **data: Any) -> None:
+    def epoch_ended(self, epoch: int, /, **data: Any) -> None:
         """Close an epoch; `send_epoch` reports it.
 
         Args:

@@ -148,6 +148,21 @@ def test_a_rate_that_a_users_callback_logs_is_the_rate(sent):
     assert curve(sent)[0]["lr"] == 0.5
 
 
+@pytest.mark.parametrize("name", ["epoch", "self"])
+def test_a_log_may_have_any_name(sent, name):
+    class Logs(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs[name] = 7.0
+
+    cb = ArgusCallback()
+
+    regressor().fit(X, Y, epochs=2, callbacks=[Logs(), cb], **QUIET)
+    cb.flush()
+
+    assert [epoch["epoch"] for epoch in curve(sent)] == [0, 1]
+    assert all("train_loss" in epoch for epoch in curve(sent))
+
+
 class OwnStep(keras.Model):
     """A model with a loop body of its own, that leaves the optimizer of `compile` unused."""
 
