@@ -358,7 +358,9 @@ async def _unranked(request: Request[Any, Any, Any], ended: Sequence[Event]) -> 
         return await anyio.to_thread.run_sync(_why_unranked, request.app.state.store.queries, ended)
     except StoreError as error:  # the events are stored all the same
         logger.warning("jobs are not told whether they rank: %s", error)
-        return []
+    except Exception:
+        logger.exception("jobs are not told whether they rank")
+    return []
 
 
 def _why_unranked(queries: Queries, ended: Sequence[Event]) -> list[dict[str, str]]:

@@ -197,6 +197,19 @@ def test_huge_numbers_are_kept_and_never_rank(server):
     assert row["rank"] is None
 
 
+def test_what_cannot_be_told_of_ranks_takes_nothing_from_the_answer(server, tmp_path, caplog):
+    from argus_server.storage.store import open_store
+
+    empty = open_store(str(tmp_path / "empty.sqlite3"))
+    server.client.app.state.store.queries = empty.queries  # which know no project
+
+    results = server.send(body("job_done", "j", metrics={"MSE": 0.5}))
+    empty.close()
+
+    assert [result["status"] for result in results] == ["accepted"]
+    assert "jobs are not told whether they rank" in caplog.text
+
+
 # --- the writer -------------------------------------------------------------------------------
 
 
