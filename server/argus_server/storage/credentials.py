@@ -105,6 +105,7 @@ class Credentials:
 
     Raises:
         StoreBusy: every connection for credentials is in use, and stays so.
+        StoreError: the database does not answer.
     """
 
     def __init__(self, reader: Engine, writer: Engine, clock: Callable[[], int] = now_us) -> None:

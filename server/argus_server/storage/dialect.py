@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from argus_server.errors import StoreBusy, StoreError
@@ -142,12 +142,15 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
     Raises:
         StoreBusy: every connection of this engine is in use, and none came free in time.
+        StoreError: the database is away, or went away meanwhile.
     """
     try:
         with engine.begin() as connection:
             yield connection
     except PoolTimeoutError as error:
         raise StoreBusy(f"every connection is in use: {error}") from error
+    except (OperationalError, InterfaceError) as error:
+        raise StoreError("the database does not answer") from error
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

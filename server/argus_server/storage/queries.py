@@ -85,6 +85,7 @@ class Queries:
 
     Raises:
         StoreBusy: every connection for reading is in use, and stays so.
+        StoreError: the database does not answer.
     """
 
     def __init__(self, engine: Engine, clock: Callable[[], int] = now_us) -> None:

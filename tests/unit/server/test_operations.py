@@ -57,10 +57,12 @@ def test_a_server_is_ready_for_its_tables_and_for_later_ones(server, tmp_path, r
     assert is_ready or "revision" in answer.json()["reason"]
 
 
-def test_a_server_whose_database_is_away_lives_and_is_not_ready(postgres):
+def test_a_server_whose_database_is_away_lives_is_not_ready_and_asks_to_try_again(postgres):
     database = postgres.new_database()
     with TestClient(create_app(Settings(database=database)), base_url="http://127.0.0.1:8421") as client:
         assert client.get("/readyz").status_code == 200
+        token = client.app.state.store.credentials.create_token("admin")
+        client.headers["Authorization"] = f"Bearer {token}"
 
         name = database.partition("?")[0].rpartition("/")[2]
         postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
@@ -68,12 +70,17 @@ def test_a_server_whose_database_is_away_lives_and_is_not_ready(postgres):
         client.app.state.readiness._answer = (float("-inf"), None)  # nobody has asked for a second
         answer = client.get("/readyz")
         alive = client.get("/healthz")
+        page = client.get("/p/p/leaderboard")
+        refused = client.post("/api/events", json=body("job_start", "j"))
         postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
         client.app.state.readiness._answer = (float("-inf"), None)
 
         assert (answer.status_code, answer.json()["reason"]) == (503, "the database does not answer")
         assert alive.status_code == 200
         assert client.get("/readyz").status_code == 200
+        for busy in (page, refused):
+            assert (busy.status_code, busy.headers.get("Retry-After")) == (503, "5")
+        assert client.post("/api/events", json=body("job_start", "j")).status_code == 200
 
 
 # --- metrics ----------------------------------------------------------------------------------
