@@ -135,8 +135,8 @@ def test_missing_values_are_last_in_both_directions(page):
 def test_a_filter_is_in_the_url_and_in_the_export(page):
     page.goto(BOARD)
 
-    page.get_by_label("dataset").select_option("sunspots")
-    page.get_by_role("button", name="Show").click()
+    page.locator("#filters summary").click()
+    page.locator("#filters").get_by_role("link", name="sunspots").click()
 
     assert parse_qs(urlsplit(page.url).query)["dataset"] == ["sunspots"]
     assert {row["Dataset"][0] for row in read_table(page)} == {"sunspots"}
