@@ -9,18 +9,24 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
+import numpy as np
+
 from argus_core.events import number_or_none
 from argus_server.ranking.board import MemoryBoard, Placed, Wanted
 from argus_server.ranking.table import DoneJob
 from argus_server.ranking.values import finite
 from argus_server.ranking.view import Seeds, View
 
-__all__ = ["Entry", "Measure", "Together", "cell_board", "cell_entries", "measure"]
+__all__ = ["Entry", "Measure", "Together", "cell_board", "cell_entries", "chosen_cells", "measure"]
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One metric of one entry, before anything is written out. See `table.Cell`."""
+class Measure(msgspec.Struct, frozen=True, gc=False):
+    """One metric of one entry, before anything is written out. See `table.Cell`.
+
+    Attributes:
+        choice: which of the `n` values it is, where it is not their mean: `median`, `best`, `last`.
+    """
 
     raw: Any = None
     number: float | None = None
@@ -28,7 +34,6 @@ class Measure:
     n: int | None = None
     diverged: int = 0
     choice: str = ""
-    """Which of the `n` values it is, where it is not their mean: `median`, `best`, `last`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +67,7 @@ class Together:
         values: dict[str, list[Any]] = {}
         for job in jobs:
             for key, raw in job.metrics.items():
-                if key in values:
-                    values[key].append(raw)
-                else:
-                    values[key] = [raw]
+                values.setdefault(key, []).append(raw)
         if chosen is not None:
             return {key: self._of_one(chosen.metrics[key], values[key]) for key in chosen.metrics}
         middle = _median if self.how == "median" else None
@@ -94,17 +96,24 @@ MEANS = Together()
 
 
 def cell_board(board: MemoryBoard, view: View, together: Together = MEANS) -> MemoryBoard:
-    """Return a board whose rows are the cells (model × dataset) of the jobs that count on another.
+    """Return a board whose rows are the cells (model × dataset) of the jobs that count on another."""
+    cells = MemoryBoard(board.project, board.keys, [], board.settings)
+    cells.placed = [_placed(entry) for entry in chosen_cells(board, view, together)]
+    cells.jobs = [item.job for item in cells.placed]
+    return cells
+
+
+def chosen_cells(board: MemoryBoard, view: View, together: Together = MEANS) -> list[Entry]:
+    """Return the cells of the jobs that count on a board.
 
     Seeds, hosts, users and conditions choose the jobs that a mean is of; what else the view filters
     for hides cells.
     """
     chosen = Wanted(seed=view.seed, host=view.host, user=view.user, conditions=view.where)
-    jobs = [item.job for item in board.placed if item.superseded_by is None and chosen.takes(item.job)]
-    cells = MemoryBoard(board.project, board.keys, [], board.settings)
-    cells.placed = [_placed(entry) for entry in cell_entries(jobs, together)]
-    cells.jobs = [item.job for item in cells.placed]
-    return cells
+    jobs = [item.job for item in board.placed if item.superseded_by is None]
+    if not chosen.is_everything:
+        jobs = [job for job in jobs if chosen.takes(job)]
+    return cell_entries(jobs, together)
 
 
 def _placed(entry: Entry) -> Placed:
@@ -119,11 +128,51 @@ def _placed(entry: Entry) -> Placed:
 
 
 def cell_entries(jobs: Iterable[DoneJob], together: Together = MEANS) -> list[Entry]:
-    """Return one entry for each (model, dataset) of these jobs."""
+    """Return one entry for each (model, dataset) of these jobs; each names its metrics in one order."""
     cells: dict[tuple[str, str], list[DoneJob]] = defaultdict(list)
     for job in sorted(jobs, key=lambda job: job.order):
         cells[job.model or "", job.dataset or ""].append(job)
-    return [Entry(jobs=group, measures=together.measures(group)) for group in cells.values()]
+    groups = list(cells.values())
+    if together.how != "mean":
+        return [Entry(jobs=group, measures=together.measures(group)) for group in groups]
+    return [
+        Entry(jobs=group, measures=measures)
+        for group, measures in zip(groups, _means_of(groups), strict=True)
+    ]
+
+
+def _means_of(groups: Sequence[Sequence[DoneJob]]) -> list[dict[str, Measure]]:
+    """Return the means of groups of jobs, a metric at a time.
+
+    The same as `measure` of each, and many times as fast: where all jobs of a group have a finite number,
+    which is nearly everywhere, arrays do the arithmetic.
+    """
+    found: list[dict[str, Measure]] = [{} for _ in groups]
+    if not groups:
+        return found
+    jobs = [job for group in groups for job in group]
+    sizes = np.array([len(group) for group in groups])
+    starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+    for key in dict.fromkeys(key for job in jobs for key in job.metrics):
+        raws = [job.metrics.get(key) for job in jobs]
+        numbers = np.array([raw if type(raw) is float else np.nan for raw in raws])
+        with np.errstate(over="ignore", invalid="ignore"):
+            means = np.add.reduceat(numbers, starts) / sizes
+            apart = numbers - np.repeat(means, sizes)
+            squares = np.add.reduceat(apart * apart, starts)
+            stds = np.sqrt(squares / np.maximum(sizes - 1, 1))
+        usual = np.isfinite(means) & np.isfinite(stds)
+        rows = zip(
+            found, usual.tolist(), means.tolist(), stds.tolist(), sizes.tolist(), starts.tolist(), strict=True
+        )
+        for measures, is_usual, mean, std, size, start in rows:
+            if is_usual:
+                measures[key] = Measure(mean, mean, std if size > 1 else None, size)
+                continue
+            some = [raw for raw in raws[start : start + size] if raw is not None]
+            if some:
+                measures[key] = measure(some)
+    return found
 
 
 def measure(raws: Sequence[Any], middle: Callable[[Sequence[float]], float] | None = None) -> Measure:

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from argus_core.conventions import CONVENTIONS
-from argus_server.ranking.aggregate import Entry, Measure, Together, cell_board
+from argus_server.ranking.aggregate import Entry, Measure, Together, chosen_cells
 from argus_server.ranking.board import Board
 from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.gaps import Gap, GapKind, Unfinished
@@ -68,11 +68,10 @@ def _model_board(view: View, board: Board) -> ModelBoard:
     metric, higher = ranking_metric(view, board)
     seeds = view.seeds if higher is not None or view.seeds != "best" else "mean"
     together = Together(seeds, metric, bool(higher))
-    placed = cell_board(board.everything(), view, together).placed
     cells: Cells = {
-        (item.job.model or "", item.job.dataset or ""): item.entry
-        for item in placed
-        if not view.dataset or (item.job.dataset or "") in view.dataset
+        (entry.first.model or "", entry.first.dataset or ""): entry
+        for entry in chosen_cells(board.everything(), view, together)
+        if not view.dataset or (entry.first.dataset or "") in view.dataset
     }
     scores = None
     if metric is not None and higher is not None:
@@ -130,6 +129,7 @@ class _Table:
             self._entries.setdefault(model, {})[dataset] = entry
         self._models = sorted(self._entries)
         self._notes = list(found.notes)
+        self._made: dict[str, dict[str, Measure]] = {}
         self._field: Field | None = None
         self._standing: Standing | None = None
         self._verdict: Verdict = NO_VERDICT
@@ -261,7 +261,11 @@ class _Table:
 
     def _choose_styles(self) -> dict[str, tuple[str, Style]]:
         """Return unit and style of each metric, by its means over the datasets."""
-        means = [self._means(model) for model in self._models]
+        scores, field = self._found.scores, self._field
+        places: dict[str, int] = {}
+        if scores is not None and field is not None:
+            places = {scores.models[place]: model for model, place in enumerate(field.models)}
+        means = [self._means(name, places.get(name)) for name in self._models]
         styles = {}
         for key, known in self._meanings.items():
             numbers = [some[key].number for some in means if key in some]
@@ -362,7 +366,13 @@ class _Table:
             is_imputed=imputed,
         )
 
-    def _means(self, name: str, model: int | None = None) -> dict[str, Measure]:
+    def _means(self, name: str, model: int | None) -> dict[str, Measure]:
+        """See `_make_means`: each once."""
+        if name not in self._made:
+            self._made[name] = self._make_means(name, model)
+        return self._made[name]
+
+    def _make_means(self, name: str, model: int | None) -> dict[str, Measure]:
         """Return the mean of every metric over the datasets that count for a model.
 
         The spread beside it is what one seed on every dataset makes of the mean: the root of the summed

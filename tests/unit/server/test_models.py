@@ -6,6 +6,7 @@ import json
 import random
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from selectolax.lexbor import LexborHTMLParser as HTMLParser
@@ -288,6 +289,25 @@ def test_best_of_seeds_says_that_it_favours_many_seeds():
 
     assert "the best of 1 to 3 seeds each" in ranked.verdict.text
     assert any("favours models with more seeds" in note for note in ranked.notes)
+
+
+def nist(name):
+    """The numbers of a NIST data set, as its rule says."""
+    first, pair = {"NumAcc3": (1000000.2, (1000000.1, 1000000.3))}.get(
+        name, (10000000.2, (10000000.1, 10000000.3))
+    )
+    return [10000001, 10000003, 10000002] if name == "NumAcc1" else [first, *pair * 500]
+
+
+@pytest.mark.parametrize("name", ["NumAcc1", "NumAcc3", "NumAcc4"])
+def test_mean_and_standard_deviation_are_those_that_nist_certifies(name):
+    certified = json.loads((Path(__file__).parents[2] / "vectors" / "nist_strd.json").read_text())[name]
+    jobs = [ran("m", "d", seed, MSE=value) for seed, value in enumerate(nist(name))]
+
+    for numbers in (jobs, [*jobs, ran("m", "d", "none", MAE=1.0)]):  # by arrays, and one by one
+        cell = table(numbers, replace(MODELS, group="cell")).rows[0].cells["MSE"]
+        assert cell.number == pytest.approx(certified["mean"], rel=1e-14)
+        assert cell.std == pytest.approx(certified["std_ddof1"], rel=1e-7)
 
 
 # --- missing cells ----------------------------------------------------------------------------
