@@ -105,7 +105,8 @@ def leaderboard(
 
     All dicts have the same keys, so that `pandas.DataFrame(...)` and `polars.DataFrame(...)` take the list
     as it is. Values are raw, in the units of the project; what a row does not have is None, and what
-    diverged is a float NaN or infinity. A mean over seeds has its `NAME (std)` and `NAME (n)` beside it.
+    diverged is a float NaN or infinity. A mean has its `NAME (std)` and `NAME (n)` beside it. Models without
+    a place come last, with a provisional rank and the reasons.
 
     Args:
         project: default `ARGUS_PROJECT`.
@@ -128,6 +129,10 @@ def leaderboard(
 def records(table: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the rows of a leaderboard's JSON as flat dicts; see `leaderboard`."""
     metrics = [column for column in table["columns"] if column["kind"] == "metric"]
+    if table["view"]["group"] == "model":
+        return [
+            _model_record(row, metrics, table["columns"]) for row in (*table["rows"], *table["not_ranked"])
+        ]
     grouped = table["view"]["group"] != "job"
     return [_record(row, metrics, grouped=grouped) for row in table["rows"]]
 
@@ -145,6 +150,28 @@ def _record(row: Mapping[str, Any], metrics: Iterable[Mapping[str, Any]], *, gro
         record[name] = _value(parts.get("mean"))
         record[f"{name} (std)"] = parts.get("std")
         record[f"{name} (n)"] = parts.get("n")
+    return record
+
+
+def _model_record(
+    row: Mapping[str, Any], metrics: Iterable[Mapping[str, Any]], columns: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return a model as the CSV has it; one without a place has a provisional rank and the reasons."""
+    record = {name: row.get(name) for name in ("rank", "tier", "model", "n", "is_baseline")}
+    low, high = row.get("interval") or (None, None)
+    for column in columns:
+        if column["kind"] == "statistic":
+            record[column["id"]] = row["statistics"].get(column["id"])
+        if column["id"] == "average_rank":
+            record |= {"average_rank (low)": low, "average_rank (high)": high}
+    for column in metrics:
+        cell = row["cells"].get(column["key"]) or {}
+        record[column["id"]] = _value(cell.get("mean"))
+        record[f"{column['id']} (std)"] = cell.get("std")
+        record[f"{column['id']} (n)"] = cell.get("n")
+    record["provisional_rank"] = row.get("provisional_rank")
+    gaps = row.get("gaps") or ()
+    record["not_ranked_because"] = "; ".join(f"{gap['dataset']}: {gap['text']}" for gap in gaps)
     return record
 
 

@@ -111,6 +111,8 @@ def leaderboard(
         click.echo(json.dumps(found))
         return
     console = Console(soft_wrap=True, highlight=False)
+    if said := found.get("verdict"):
+        console.print(plain(said["text"]))
     _print_table(console, found, limit)
 
 
@@ -132,6 +134,9 @@ def _print_table(console: Console, found: Mapping[str, Any], limit: int | None) 
         console.print(f"{columns_left} than fit here; a file gets them all, and --json.")
     if more := len(found["rows"]) - len(rows):
         console.print(f"{more} more row{'s' if more > 1 else ''}.")
+    for row in found.get("not_ranked", ()):
+        reasons = "; ".join(f"{gap['dataset']}: {gap['text']}" for gap in row["gaps"])
+        console.print(plain(f"Not ranked: {row['model'] or '—'} ({reasons})"))
     for note in found["notes"]:
         console.print(plain(note))
 
@@ -150,25 +155,29 @@ def table_of(columns: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, A
     for column in columns:
         unit = f" {column['unit']}" if column["unit"] else ""
         arrow = f" {_ARROWS[column['direction']]}" if column["direction"] in _ARROWS else ""
-        justify: Any = "right" if column["kind"] == "metric" else "left"
+        justify: Any = "left" if column["kind"] == "identity" else "right"
         table.add_column(plain(column["label"] + unit + arrow), justify=justify, no_wrap=True)
+    by, absent = ("id", "—") if any(column["kind"] == "statistic" for column in columns) else ("key", _ABSENT)
     for row in rows:
-        cells = [_cell(row, column) for column in columns]
-        table.add_row(plain("–" if row["rank"] is None else str(row["rank"])), *cells)
+        cells = [_cell(row, column, by=by, absent=absent) for column in columns]
+        place = row.get("tier") or row["rank"]
+        table.add_row(plain("–" if place is None else str(place)), *cells)
     return table
 
 
-def _cell(row: Mapping[str, Any], column: Mapping[str, Any]) -> Text:
-    key = column["key"]
-    if column["kind"] != "metric":
+def _cell(row: Mapping[str, Any], column: Mapping[str, Any], *, by: str, absent: str) -> Text:
+    key, name = column["key"], column[by]
+    if column["kind"] == "identity":
         text = plain(str(row.get(key) if row.get(key) not in (None, "") else "—"))
         if key == "model" and row.get("superseded_by"):
             text.append(" (superseded)", "dim")
         return text
-    if key not in row["display"]:
-        return plain(_ABSENT)
-    text = plain(row["display"][key])
-    text.stylize("bold" if key in row["best"] else "underline" if key in row["second"] else "")
+    if name not in row["display"]:
+        return plain(absent)
+    text = plain(row["display"][name])
+    text.stylize(
+        "bold" if key in row.get("best", ()) else "underline" if key in row.get("second", ()) else ""
+    )
     return text
 
 

@@ -505,6 +505,13 @@ def _reading() -> Schema:
             ),
         },
         "/api/projects/{project}/check": _check(),
+        "/p/{project}/badge/{model}": {
+            "get": _operation(
+                "A picture of where a model stands, for a README; `MODEL.svg`.",
+                {"200": _answer("The badge.", _TEXT, "image/svg+xml"), **_BAD_VIEW, **_UNKNOWN, "503": _BUSY},
+                parameters=[*_path("project", "model"), *_VIEW],
+            )
+        },
         "/p/{project}/live": {
             "get": _operation(
                 "Tell of every change of the project, as server-sent events.",

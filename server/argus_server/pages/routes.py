@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argus_server.pages.badge import BADGE_ROUTES
 from argus_server.pages.batches import BATCH_ROUTES
 from argus_server.pages.check import CHECK_ROUTES
 from argus_server.pages.job import JOB_ROUTES
@@ -25,5 +26,6 @@ PAGE_ROUTES = [
     *WHY_ROUTES,
     *CHECK_ROUTES,
     *SAVED_VIEW_ROUTES,
+    *BADGE_ROUTES,
     *SETTINGS_ROUTES,
 ]

@@ -64,6 +64,7 @@ PRIVATE = {
     "GET /api/projects/{project:str}/jobs/{batch_id:str}/{job_id:str}/why": (
         "401 401 401 401 403 200 200 403 403 403 200 200 403"
     ),
+    "GET /p/{project:str}/badge/{model:str}": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /api/projects/{project:str}/check": "401 401 401 401 403 400 400 403 403 403 400 400 403",
     "GET /api/projects/{project:str}/why/{job_id:str}": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     # A live page that is let in listens for minutes; here no seat is left for those who are.
@@ -112,6 +113,7 @@ OPENED = [
     "GET /api/projects/{project:str}/jobs/{batch_id:str}/{job_id:str}/why",
     "GET /api/projects/{project:str}/why/{job_id:str}",
     "GET /api/projects/{project:str}/check",
+    "GET /p/{project:str}/badge/{model:str}",
     "GET /p/{project:str}/live",
 ]
 PUBLIC = {
@@ -188,6 +190,7 @@ class Callers:
             ("{project:str}", "p"),
             ("{batch_id:str}", "b"),
             ("{job_id:str}", "j"),
+            ("{model:str}", "m.svg"),
             ("{name:str}", self.server.client.app.state.templates.globals["static"]("argus.css")[8:]),
             ("{number:int}", str(self.victim)),
             ("{path:str}", "else"),

@@ -256,7 +256,7 @@ def readable(app):
 def fill(path: str, reader: Reader) -> str:
     from argus_server.urls import segment
 
-    names = {"project": "project", "batch_id": "batch", "job_id": "job"}
+    names = {"project": "project", "batch_id": "batch", "job_id": "job", "model": "model"}
 
     def value(match):
         assert match[1] in names, f"this test has no {match[1]} for {path}"
@@ -294,6 +294,7 @@ def compare(ours, theirs, texts: dict[str, str], where: str) -> None:
     kind = ours.headers["content-type"].partition(";")[0]
     checks = {
         "text/html": same_page,
+        "image/svg+xml": same_page,
         "application/json": same_json,
         "text/csv": same_csv,
         "text/markdown": same_markdown,

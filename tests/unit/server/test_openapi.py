@@ -10,7 +10,7 @@ from unit.server.wire import body, epoch
 
 from argus_core.events import encode_event
 
-FOR_PEOPLE = re.compile(r"/|/sign-(in|out)|/tokens.*|/static/.*|/schema.*|/p/\{project\}(/(?!live)[^.]*)?")
+FOR_PEOPLE = re.compile(r"/|/sign-(in|out)|/tokens.*|/static/.*|/schema.*|/p/\{project\}(/(?!live|badge)[^.]*)?")
 
 
 @pytest.fixture
@@ -89,6 +89,7 @@ ANSWERED = [
     ("PUT", "/api/projects/{project}/settings", {"json": {"metrics": {"a": {"alias_of": "a"}}}}, 422),
     ("GET", "/api/projects/{project}/check", {"params": {"model": "m", "baseline": "n"}}, 200),
     ("GET", "/api/projects/{project}/check", {}, 400),
+    ("GET", "/p/{project}/badge/{model}", {}, 200),
     ("GET", "/healthz", {}, 200),
     ("GET", "/readyz", {}, 200),
     ("GET", "/metrics", {}, 200),
@@ -99,7 +100,7 @@ ANSWERED = [
     ("method", "path", "more", "status"), ANSWERED, ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_an_answer_is_as_it_says(full, document, method, path, more, status):
-    filled = path.format(project="p", batch_id="b", job_id="j")
+    filled = path.format(project="p", batch_id="b", job_id="j", model="m.svg")
 
     answer = full.request(method, filled, **{"scope": "admin", **more})
 
