@@ -42,7 +42,7 @@ def leaderboard_latex(ranking: Ranking, version: object) -> Iterator[str]:
         version: what changes whenever the data do; a part of the hash in the caption.
     """
     digest = view_hash(ranking.project, ranking.view, version)
-    columns, counts = ranking.columns, ranking.view.group != "job"
+    columns, counts = ranking.chosen, ranking.view.group != "job"
     kinds = "".join("l" if column.kind == "identity" else "r" for column in columns)
     yield (
         f"% {path_to('p', ranking.project, 'leaderboard', query=ranking.view.query(page=1))}\n"

@@ -10,7 +10,9 @@ from unit.server.wire import body, epoch
 
 from argus_core.events import encode_event
 
-FOR_PEOPLE = re.compile(r"/|/sign-(in|out)|/tokens.*|/static/.*|/schema.*|/p/\{project\}(/(?!live|badge)[^.]*)?")
+FOR_PEOPLE = re.compile(
+    r"/|/sign-(in|out)|/tokens.*|/static/.*|/schema.*|/p/\{project\}(/(?!live|badge)[^.]*)?"
+)
 
 
 @pytest.fixture
