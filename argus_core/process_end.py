@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 
-__all__ = ["at_process_end"]
+__all__ = ["at_process_end", "last_error"]
 
 _reporting: list[Callable[[], None]] = []
 _closing: list[Callable[[], None]] = []
@@ -54,3 +54,9 @@ def _call_all() -> None:
     _ended_pid = os.getpid()
     for function in (*reversed(_reporting), *reversed(_closing)):
         function()
+
+
+def last_error() -> BaseException | None:
+    """Return what ended the process, or what failed last at a prompt or in a notebook: maybe long ago."""
+    error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    return error if isinstance(error, BaseException) else None

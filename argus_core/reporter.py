@@ -37,7 +37,7 @@ from argus_core.guard import never_raise, swallowed
 from argus_core.identity import new_batch_id, new_job_id
 from argus_core.journal import Journal
 from argus_core.jsonable import clean_text, jsonable
-from argus_core.process_end import at_process_end
+from argus_core.process_end import at_process_end, last_error
 from argus_core.settings import Settings
 from argus_core.sinks import SinkThread
 from argus_core.transport import Transport, transport_for
@@ -124,6 +124,7 @@ class Reporter:
         self._is_closed = False
         self._warned_keys: set[str] = set()
         self._before_close: list[Callable[[BaseException | None], object]] = []
+        self._error_before = id(last_error())
         _all_reporters.add(self)
 
     def __repr__(self) -> str:
@@ -648,7 +649,9 @@ def _close_at_exit() -> None:
     for reporter in reporters:
         left_s = max(0.0, deadline - time.monotonic())
         timeout_s = min(reporter.flush_timeout_s, left_s)
-        reporter.close(getattr(sys, "last_value", None), timeout_s=timeout_s)
+        error = last_error()
+        is_news = id(error) != reporter._error_before
+        reporter.close(error if is_news else None, timeout_s=timeout_s)
 
 
 def _after_fork() -> None:

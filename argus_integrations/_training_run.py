@@ -29,7 +29,7 @@ from argus_core.footprint import Footprint, SyncCuda
 from argus_core.guard import never_raise
 from argus_core.identity import new_job_id
 from argus_core.jsonable import jsonable
-from argus_core.process_end import at_process_end
+from argus_core.process_end import at_process_end, last_error
 from argus_core.reporter import Job, Reporter
 from argus_integrations import _sidecar
 
@@ -182,7 +182,7 @@ class TrainingRun:
         self.state = "training"
         self._job_was_trained = True
         self._first_epoch_of_training = self._training_just_began = True
-        self._seen_error = _last_error()
+        self._seen_error = last_error()
         self.footprint.train_began()
 
     def epoch_began(self) -> None:
@@ -275,7 +275,7 @@ class TrainingRun:
         self.state = "testing"
         if self._job is not None and self._job.status in ("failed", "interrupted"):
             self._job.status = "running"
-        self._seen_error = _last_error()
+        self._seen_error = last_error()
         self.footprint.model = model
         if already_measuring:
             self.footprint.adopt_test(measured)
@@ -371,8 +371,8 @@ class TrainingRun:
 
     def _fail_silently(self) -> None:
         """Report a training that never ended, in a framework without a hook for exceptions."""
-        error = _last_error()
-        if error is not None and error is not self._seen_error and isinstance(error, BaseException):
+        error = last_error()
+        if error is not None and error is not self._seen_error:
             self._fail(error)
         else:
             self._fail(None, reason=f"{self._framework} training did not reach its end")
@@ -440,7 +440,7 @@ class TrainingRun:
         if (self._options.batch is not None or self._batch.is_closed) and not is_open:
             return  # its reporter closes itself, or is closed and sends by itself what came later
         self._load_sidecar(None)
-        error = _last_error()
+        error = last_error()
         is_news = error is not None and error is not self._seen_error
         is_script = not hasattr(sys, "ps1")  # at a prompt, an error after training may be a typing error
         self.close(error if is_news and (is_open or is_script) else None)
@@ -755,7 +755,7 @@ _open_runs: set[TrainingRun] = set()
 
 @never_raise
 def _close_open_runs() -> None:
-    has_crashed = _last_error() is not None
+    has_crashed = last_error() is not None
 
     def is_blamed(run: TrainingRun) -> bool:
         return has_crashed and run.state in ("training", "testing")
@@ -767,12 +767,6 @@ def _close_open_runs() -> None:
 @never_raise
 def _close_at_exit(run: TrainingRun) -> None:
     run.end_of_process()
-
-
-def _last_error() -> BaseException | None:
-    """Return the exception that ended the process, or the last cell of a notebook."""
-    error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    return error if isinstance(error, BaseException) else None
 
 
 def _watch_cells(run: TrainingRun) -> None:

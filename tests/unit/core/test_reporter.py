@@ -346,6 +346,18 @@ def test_a_process_that_ends_in_an_exception_reports_it_without_any_with():
     assert types(lines)[-1] == "batch_failed"
 
 
+def test_an_error_from_before_a_batch_is_not_what_ended_it():
+    at_the_prompt = "1 / 0\nfrom argus_core import Reporter\njob = Reporter('x').job('j')\n"
+    command = [sys.executable, "-i", "-q"]
+    result = subprocess.run(
+        command, input=at_the_prompt, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert "ZeroDivisionError" in result.stderr
+    (lines,) = journals().values()
+    assert types(lines)[-1] == "batch_done"
+
+
 def test_a_reporter_that_nobody_keeps_is_closed_at_the_end_all_the_same():
     result = run_script(
         """
