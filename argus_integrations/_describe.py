@@ -7,7 +7,7 @@ import re
 import sys
 from typing import Any
 
-__all__ = ["class_name_of_dataset", "class_name_of_model", "environment_seed", "torch_seed"]
+__all__ = ["attribute", "class_name_of_dataset", "class_name_of_model", "environment_seed", "torch_seed"]
 
 _ANONYMOUS_DATASETS = frozenset(
     (
@@ -24,6 +24,14 @@ _ANONYMOUS_DATASETS = frozenset(
 _MAX_UNWRAPPING = 8
 
 
+def attribute(thing: object, name: str) -> Any:
+    """Return an attribute of what may be a user's own class, None if it has none or raises anything."""
+    try:
+        return getattr(thing, name, None)
+    except Exception:  # noqa: BLE001 - a mapping with dots raises KeyError, a lazy property whatever it likes
+        return None
+
+
 def class_name_of_model(model: object) -> str | None:
     """Return the class name of a model, None for None."""
     return None if model is None else type(model).__name__
@@ -32,18 +40,18 @@ def class_name_of_model(model: object) -> str | None:
 def class_name_of_dataset(dataset: Any) -> str | None:
     """Return what names a data set: its Hugging Face info, else its class below Subset and ConcatDataset."""
     for _ in range(_MAX_UNWRAPPING):
-        inner = getattr(dataset, "dataset", None)  # Subset
+        inner = attribute(dataset, "dataset")  # Subset
         if inner is None:
-            parts = getattr(dataset, "datasets", None)  # ConcatDataset
+            parts = attribute(dataset, "datasets")  # ConcatDataset
             inner = parts[0] if isinstance(parts, (list, tuple)) and parts else None
         if inner is None:
             break
         dataset = inner
     if dataset is None:
         return None
-    info = getattr(dataset, "info", None)
-    for attribute in ("dataset_name", "builder_name"):
-        name = getattr(info, attribute, None)
+    info = attribute(dataset, "info")
+    for key in ("dataset_name", "builder_name"):
+        name = attribute(info, key)
         if isinstance(name, str) and name:
             return name
     name = type(dataset).__name__

@@ -235,7 +235,7 @@ class TrainingRun:
         if self.state != "training":
             return
         self.send_epoch()
-        self.footprint.train_ended()
+        never_raise(self.footprint.train_ended)()  # a result counts for more than what it has cost
         self.state = "trained"
         self._save_sidecar()
         self._flush_if_last_chance()
@@ -305,11 +305,13 @@ class TrainingRun:
         if self.state != "testing":
             return  # the same callback, listed twice
         self.state = "done"
-        self.footprint.test_ended(total_s=total_s, samples=samples, latencies_are_valid=latencies_are_valid)
+        never_raise(self.footprint.test_ended)(
+            total_s=total_s, samples=samples, latencies_are_valid=latencies_are_valid
+        )
         if not self._reports or self._job is None:
             return
         self._result.add(raw, prefix, suffix, self._options.metric_names)
-        columns = self.footprint.metrics() if self._options.footprint else {}
+        columns = (never_raise(self.footprint.metrics)() or {}) if self._options.footprint else {}
         self.footprint.model = None  # a callback keeps no model alive
         self._job.done({**columns, **self._result.metrics}, **self._result_details())
         self._save_sidecar()
@@ -358,7 +360,7 @@ class TrainingRun:
             self.state = "failed"  # its reporter has said so, when it closed the batch
             return
         self.send_epoch()
-        self.footprint.train_ended()
+        never_raise(self.footprint.train_ended)()
         if self._result.metrics:
             self.state = "done"
             return
@@ -506,7 +508,7 @@ class TrainingRun:
         self._last_epoch = -1
         self._pending = None
         self._result = _Result()
-        facts = self._merged(describe())
+        facts = self._merged(never_raise(describe)() or JobFacts())
         self.footprint = self._new_footprint(facts.seed)
         self._extra = {name: value for name, value in facts.extra.items() if name == "fast_dev_run"}
         self._announce(facts)
@@ -649,7 +651,7 @@ class TrainingRun:
             return False
         reporter = self._own_reporter()
         self._job = _resumed_job(reporter, self.job_id, saved)
-        facts = self._merged(describe() if describe is not None else JobFacts())
+        facts = self._merged((never_raise(describe)() if describe else None) or JobFacts())
         self.footprint = self._new_footprint(facts.seed)
         self.footprint.restore(saved["footprint"])
         self._extra = saved["extra"]

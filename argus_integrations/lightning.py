@@ -268,7 +268,7 @@ def _seed() -> int | None:
 
 
 def _model_name(module: Any) -> str | None:
-    hparams = getattr(module, "hparams", None)
+    hparams = _describe.attribute(module, "hparams")
     if isinstance(hparams, Mapping):
         for key in ("model_name", "arch"):
             if isinstance(hparams.get(key), str) and hparams[key]:
@@ -289,7 +289,7 @@ def _dataset_name(trainer: Any, stage: str) -> str | None:
 def _first_dataset(loaders: Any) -> Any:
     while isinstance(loaders, (list, tuple, dict)) and loaders:
         loaders = next(iter(loaders.values())) if isinstance(loaders, dict) else loaders[0]
-    return getattr(loaders, "dataset", None)
+    return _describe.attribute(loaders, "dataset")
 
 
 def _learning_rate(trainer: Any) -> float | None:

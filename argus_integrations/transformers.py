@@ -340,7 +340,7 @@ def _facts(args: Any, state: Any, model: Any, dataloader: Any, *, is_training: b
 def _model_name(model: Any) -> str | None:
     """Return the last part of the checkpoint's name: the whole path would tell home directories."""
     model = getattr(model, "module", model)
-    name = getattr(getattr(model, "config", None), "_name_or_path", None)
+    name = _describe.attribute(_describe.attribute(model, "config"), "_name_or_path")
     base = PurePath(name.replace("\\", "/")).name if isinstance(name, str) else ""
     return base or _describe.class_name_of_model(model)
 

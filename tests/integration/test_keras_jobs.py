@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import pickle
 import sys
 
@@ -250,6 +251,29 @@ def test_a_fit_that_keras_refuses_reports_nothing(sent, story):
         regressor().fit(X, Y[:3], callbacks=[cb], **QUIET)
 
     assert story(sent) == []
+
+
+def test_a_training_whose_cost_cannot_be_measured_has_not_failed(sent, story, monkeypatch, swallowed_errors):
+    times = os.times
+
+    def refused():
+        raise OSError("no clock")
+
+    class NoClock(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            monkeypatch.setattr(os, "times", refused)
+
+    cb = ArgusCallback()
+    model = regressor()
+
+    model.fit(X, Y, epochs=2, callbacks=[cb, NoClock()], **QUIET)
+    monkeypatch.setattr(os, "times", times)
+    evaluate(model, cb)
+    cb.flush()
+
+    assert story(sent) == FIT_AND_TEST
+    assert "no clock" in str(swallowed_errors)
+    swallowed_errors.clear()
 
 
 def test_nan_that_raises_fails_the_job(sent, story, data_of):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import pickle
 
 import lightning.pytorch as pl
@@ -698,6 +699,55 @@ def test_the_dataset_is_named_after_its_class_or_its_datamodule(sent):
         cb.flush()
 
     assert [event.data.get("dataset") for event in sent.of_type("job_start")] == ["Waves", "Etth", None]
+
+
+class Lazy(Waves):
+    @property
+    def info(self):
+        raise FileNotFoundError("dataset_info.json")
+
+
+def test_a_data_set_that_says_nothing_of_itself_costs_no_job(sent, story, data_of):
+    cb = ArgusCallback()
+    lightning = trainer([cb], max_epochs=1)
+
+    lightning.fit(model := regressor(), DataLoader(Lazy(), 8))
+    lightning.test(model, DataLoader(Lazy(), 8), verbose=False)
+    cb.flush()
+
+    assert story(sent) == ["batch_start", "job_start", "job_epoch 0", "job_done", "batch_done"]
+    assert data_of(sent, "job_start")["dataset"] == "Lazy"
+
+
+def test_a_model_that_cannot_be_described_costs_no_job(sent, story, swallowed_errors):
+    class Odd(dict):
+        def get(self, key, default=None):
+            raise RuntimeError("not now")
+
+    cb = ArgusCallback()
+
+    trainer([cb]).test(regressor(hparams=Odd()), loader(), verbose=False)
+    cb.flush()
+
+    assert story(sent) == ["batch_start", "job_start", "job_done", "batch_done"]
+    assert "not now" in str(swallowed_errors)
+    swallowed_errors.clear()
+
+
+def test_a_cost_that_cannot_be_measured_costs_no_result(sent, story, data_of, monkeypatch, swallowed_errors):
+    def refused():
+        raise OSError("no clock")
+
+    cb = ArgusCallback()
+    module = regressor(on_test_epoch_end=lambda self: monkeypatch.setattr(os, "times", refused))
+
+    trainer([cb]).test(module, loader(), verbose=False)
+    cb.flush()
+
+    assert story(sent) == ["batch_start", "job_start", "job_done", "batch_done"]
+    assert data_of(sent, "job_done")["metrics"]["MSE"] > 0
+    assert "no clock" in str(swallowed_errors)
+    swallowed_errors.clear()
 
 
 def test_the_seed_is_known_if_somebody_set_it(sent):
