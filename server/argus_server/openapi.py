@@ -172,6 +172,7 @@ def _schemas() -> dict[str, Schema]:
             }
         ),
         "Epochs": _epochs(),
+        "Comparison": _comparison(),
         "Why": _why_answer(),
         "Check": _check_answer(),
         "Token": _object({"scope": {"enum": ["report", "read", "admin", "visitor"]}, "project": _MAYBE_TEXT}),
@@ -277,6 +278,16 @@ def _check_answer() -> Schema:
             "exit_code": {"enum": [0, 1, 2]},
         }
     )
+
+
+def _comparison() -> Schema:
+    job = dict.fromkeys(("batch_id", "job_id", "label"), _TEXT)
+    job |= dict.fromkeys(("model", "dataset", "seed"), _MAYBE_TEXT)
+    row = dict.fromkeys(("key", "label", "unit", "direction"), _TEXT)
+    row |= {"differs": _FLAG, "values": _list(_ANY), "display": _list(_TEXT), "best": _list(_COUNT)}
+    row["change"] = _list(_or_null({"type": "number"}))
+    section = {"name": _TEXT, "rows": _list(_object(row))}
+    return _object({"project": _TEXT, "jobs": _list(_object(job)), "sections": _list(_object(section))})
 
 
 def _epochs() -> Schema:
@@ -464,6 +475,9 @@ def _reading() -> Schema:
                 parameters=_path("project", "batch_id"),
             )
         },
+        "/p/{project}/compare.json": _compared("JSON", _ref("Comparison"), _JSON),
+        "/p/{project}/compare.csv": _compared("CSV", _TEXT, "text/csv"),
+        "/p/{project}/compare.md": _compared("Markdown", _TEXT, "text/markdown"),
         "/api/projects/{project}/jobs/{batch_id}/{job_id}/epochs": {
             "get": _operation(
                 "Return what a job reported at each epoch, metric by metric.",
@@ -531,6 +545,21 @@ def _reading() -> Schema:
                 ],
             )
         },
+    }
+
+
+def _compared(language: str, content: Schema, media_type: str) -> Schema:
+    answers = {
+        "200": _answer("Every row, those that are alike too.", content, media_type),
+        **_BAD_VIEW,
+        "404": _answer("No event has named one of these jobs, or this project."),
+        "503": _BUSY,
+    }
+    job = _query("job", _list(_TEXT), "BATCH/JOB, both percent-encoded; 2 to 8 of them.")
+    return {
+        "get": _operation(
+            f"Return jobs side by side, as {language}.", answers, parameters=[*_path("project"), job]
+        )
     }
 
 

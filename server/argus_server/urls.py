@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote, urlencode
 from litestar import Litestar
 from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
 
-__all__ = ["RawPathLitestar", "path_to", "read_segment", "segment"]
+__all__ = ["RawPathLitestar", "job_key", "path_to", "read_job_key", "read_segment", "segment"]
 
 _DOTS = re.compile(r"~*\.{1,2}")
 _BATCH = re.compile(r"(/api/(?:batches|jobs)/)(.+)(/(?:stop-requested|artifacts))")
@@ -36,6 +36,19 @@ def path_to(*names: str, query: Iterable[tuple[str, str]] = ()) -> str:
     path = "/" + "/".join(segment(name) for name in names)
     pairs = list(query)
     return f"{path}?{urlencode(pairs)}" if pairs else path
+
+
+def job_key(batch_id: str, job_id: str) -> str:
+    """Return a job as one value of a query: `job=BATCH/JOB`, both as segments of a path."""
+    return f"{segment(batch_id)}/{segment(job_id)}"
+
+
+def read_job_key(text: str) -> tuple[str, str] | None:
+    """Return the batch and the job that `job_key` wrote; None if the text is something else."""
+    batch_id, slash, job_id = text.partition("/")
+    if not (batch_id and slash and job_id) or "/" in job_id:
+        return None
+    return read_segment(batch_id), read_segment(job_id)
 
 
 class RawPathLitestar(Litestar):

@@ -4,6 +4,7 @@ import math
 import time
 import uuid
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 import requests
@@ -294,6 +295,38 @@ def test_without_plotly_the_svg_stays(page, server):
     page.wait_for_load_state("networkidle")
 
     expect(page.locator("svg.chart polyline")).to_have_count(4)
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+def test_jobs_that_are_chosen_in_the_list_stand_side_by_side(browser, server, state, scripts):
+    context = browser.new_context(base_url=server.url, storage_state=state, java_script_enabled=scripts)
+    page = context.new_page()
+
+    page.goto("/p/p/jobs?status=done")
+    for name in ("patch-0", "linear-0"):
+        page.get_by_role("checkbox", name=f"compare {name}").check()
+    page.get_by_role("button", name="Compare selected").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("2 jobs compared")
+    rows = [item.inner_text().split()[0] for item in page.locator("tbody th[scope=row]").all()]
+    assert rows[:2] == ["MSE", "lr"]
+    page.get_by_role("link", name="Everything").click()
+    assert page.locator("tbody th[scope=row]").count() > len(rows)
+    context.close()
+
+
+def test_the_curves_of_compared_jobs_are_told_apart_by_colour_and_dash(page):
+    path = "/p/p/compare?job=b/patch-0&job=b/linear-0&job=b/patch-2"
+    plot = opened(page, path)
+
+    lines = plot.evaluate("plot => plot.data.map(trace => [trace.name, trace.line.color, trace.line.dash])")
+    assert [name for name, _, _ in lines] == ["PatchTST · seed 0", "DLinear · seed 0", "PatchTST · seed 2"]
+    assert len({colour for _, colour, _ in lines}) == len({dash for _, _, dash in lines}) == 3
+    with page.expect_download() as caught:
+        page.get_by_role("link", name="CSV").click()
+    assert "b/linear-0" in Path(caught.value.path()).read_text(encoding="utf-8").splitlines()[0]
+    page.get_by_role("link", name="Take DLinear · seed 0 out").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("2 jobs compared")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -16,6 +16,7 @@ __all__ = [
     "clock",
     "duration",
     "iso_time",
+    "percent",
     "plural",
     "raw_text",
     "short",
@@ -77,6 +78,13 @@ def clock(moment_us: int) -> str:
 def short(number: float) -> str:
     """Return a number with about four digits, for tables where no more is known."""
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
+
+
+def percent(share: float) -> str:
+    """Return a signed share as percents: "+3.2 %", "−50 %"."""
+    size = abs(100 * share)
+    digits = f"{size:.1f}" if size < 100 else f"{size:.0f}" if size < 1e6 else f"{size:.1e}"
+    return f"{'−' if share < 0 else '+'}{digits} %"
 
 
 def plural(count: int, word: str) -> str:

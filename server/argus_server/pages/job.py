@@ -16,12 +16,13 @@ from argus_server.pages.frame import project_frame
 from argus_server.pages.render import Page, render
 from argus_server.pages.visitors import shown_job
 from argus_server.pages.why import why_panel
+from argus_server.ranking.compare import MOST_SIDES
 from argus_server.ranking.configuration import settings_table
 from argus_server.ranking.position import Beside, MetricRow, metric_rows
 from argus_server.ranking.view import View
 from argus_server.storage.job import CellJob, JobDetail, Peers, Snapshot
 from argus_server.threads import in_thread
-from argus_server.urls import path_to
+from argus_server.urls import job_key, path_to
 
 __all__ = ["JOB_ROUTES", "asked_job", "job_metrics"]
 
@@ -70,6 +71,7 @@ def job_page(request: AnyRequest) -> Response[str]:
         "job": job,
         "metrics": job_metrics(request, job, peers),
         "cell": peers.cell,
+        "compare_seeds": _to_compare(s.batch_id, s.job_id, peers.cell),
         "curve_view": view,
         "curve_names": names,
         "figures": figures(view, names, [own], others) if names else [],
@@ -82,6 +84,16 @@ def job_page(request: AnyRequest) -> Response[str]:
         **why_panel(request, job),
     }
     return render(request, Page("job.html", context))
+
+
+def _to_compare(batch_id: str, job_id: str, cell: Sequence[CellJob]) -> list[tuple[str, str]]:
+    """Return the query that compares a job with others of its cell, as many as fit side by side."""
+    others = [
+        (item.batch_id, item.job_id)
+        for item in cell
+        if (item.counts or item.status == "running") and (item.batch_id, item.job_id) != (batch_id, job_id)
+    ]
+    return [("job", job_key(*key)) for key in [(batch_id, job_id), *others][:MOST_SIDES]]
 
 
 def _other_seeds(request: AnyRequest, project: str, job: JobDetail, cell: Sequence[CellJob]) -> list[Series]:

@@ -11,7 +11,7 @@ from litestar import Request, Response
 from argus_server.auth import form_cookie, form_token
 from argus_server.pages import filters
 from argus_server.pages.static import PLOTLY, StaticFile, plotly_styles
-from argus_server.urls import path_to
+from argus_server.urls import job_key, path_to
 
 __all__ = ["Page", "address", "make_environment", "render"]
 
@@ -27,6 +27,7 @@ def make_environment(files: dict[str, StaticFile]) -> Environment:
     )
     environment.globals["static"] = lambda name: f"/static/{files[name].name}"
     environment.globals["path_to"] = path_to
+    environment.globals["job_key"] = job_key
     environment.globals["plotly"] = f"/static/{files[PLOTLY].name}" if PLOTLY in files else ""
     environment.globals["plotly_styles"] = plotly_styles()
     environment.filters.update(
@@ -35,6 +36,7 @@ def make_environment(files: dict[str, StaticFile]) -> Environment:
         clock=filters.clock,
         duration=filters.duration,
         iso_time=filters.iso_time,
+        percent=filters.percent,
         plural=filters.plural,
         raw_text=filters.raw_text,
         span=filters.span,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argus_server.pages.badge import BADGE_ROUTES
 from argus_server.pages.batches import BATCH_ROUTES
 from argus_server.pages.check import CHECK_ROUTES
+from argus_server.pages.compare import COMPARE_ROUTES
 from argus_server.pages.job import JOB_ROUTES
 from argus_server.pages.jobs import JOBS_ROUTES
 from argus_server.pages.leaderboard import LEADERBOARD_ROUTES
@@ -22,6 +23,7 @@ PAGE_ROUTES = [
     *MATRIX_ROUTES,
     *JOBS_ROUTES,
     *JOB_ROUTES,
+    *COMPARE_ROUTES,
     *BATCH_ROUTES,
     *WHY_ROUTES,
     *CHECK_ROUTES,

@@ -26,7 +26,7 @@ def settings_table(config: Any) -> dict[str, str]:
         inner = _inner(value)
         if inner:
             stack += [(f"{name}.{key}" if name else key, item) for key, item in reversed(inner)]
-        elif name or not isinstance(value, (Mapping, list)):
+        elif name or value not in ({}, []):
             table.setdefault(name or _ALL, _text(value))
     return table
 

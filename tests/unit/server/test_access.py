@@ -50,6 +50,10 @@ PRIVATE = {
     "GET /p/{project:str}/matrix.json": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /p/{project:str}/matrix.md": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /api/projects/{project:str}/matrix": "401 401 401 401 403 200 200 403 403 403 200 200 403",
+    "GET /p/{project:str}/compare": "401 401 401 401 403 200 200 403 403 403 200 200 403",
+    "GET /p/{project:str}/compare.csv": "401 401 401 401 403 200 200 403 403 403 200 200 403",
+    "GET /p/{project:str}/compare.json": "401 401 401 401 403 200 200 403 403 403 200 200 403",
+    "GET /p/{project:str}/compare.md": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /p/{project:str}/jobs": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /api/projects/{project:str}/jobs": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /api/projects/{project:str}/batches/{batch_id:str}": (
@@ -105,6 +109,10 @@ OPENED = [
     "GET /p/{project:str}/matrix.json",
     "GET /p/{project:str}/matrix.md",
     "GET /api/projects/{project:str}/matrix",
+    "GET /p/{project:str}/compare",
+    "GET /p/{project:str}/compare.csv",
+    "GET /p/{project:str}/compare.json",
+    "GET /p/{project:str}/compare.md",
     "GET /p/{project:str}/jobs",
     "GET /api/projects/{project:str}/jobs",
     "GET /api/projects/{project:str}/batches/{batch_id:str}",
@@ -197,6 +205,8 @@ class Callers:
         ):
             filled = filled.replace(slot, name)
         more = {}
+        if "/compare" in path:
+            filled += "?job=b/j&job=b/k"
         if "/api/events" in path:
             event = body("job_start", "j")
             more["json"] = [event] if path.endswith("batch") else event
@@ -208,7 +218,7 @@ class Callers:
 @pytest.fixture
 def callers(make_server):
     server = make_server(limits=Limits(failures_per_min=1_000_000, reads_per_s=0, live_listeners=0))
-    server.send(body("job_start", "j"), body("job_start", "j", project="o"))
+    server.send(body("job_start", "j"), body("job_start", "k"), body("job_start", "j", project="o"))
     return Callers(server)
 
 
@@ -285,7 +295,10 @@ def read_everything(callers, caller, query=""):
     texts = {}
     for route in OPENED:
         path = route.split()[1].replace("{project:str}", "p").replace("{batch_id:str}", "b")
-        for address in {path.replace("{job_id:str}", job) + query for job in "jk"}:
+        if "/compare" in path:
+            path += "?job=b/j&job=b/k"
+        more = query.replace("?", "&") if "?" in path else query
+        for address in {path.replace("{job_id:str}", job) + more for job in "jk"}:
             texts[address] = callers.request(caller, "GET", address).text
     return texts
 
