@@ -92,11 +92,14 @@ def import_(database: str | None, file: IO[bytes]) -> None:
     """Store the events of a file of JSON Lines: from `argus export`, or a journal.
 
     What is there already is left alone, so that an import that was interrupted is simply repeated. A line
-    that is no event is said, by its number, and the others are taken.
+    that `argus serve` would refuse is said, by its number, and the others are taken.
     """
     from argus_core.errors import InvalidEvent, MalformedBody
     from argus_core.events import Event, decode_event
+    from argus_server.ingest import check_limits
+    from argus_server.settings import Limits
 
+    limits = Limits()
     taken = new = refused = 0
     waiting: list[Event] = []
 
@@ -113,7 +116,9 @@ def import_(database: str | None, file: IO[bytes]) -> None:
             if not line.strip() or line.startswith(b'{"argus_journal"'):
                 continue
             try:
-                waiting.append(decode_event(line))
+                event = decode_event(line)
+                check_limits(event, limits)
+                waiting.append(event)
             except (InvalidEvent, MalformedBody) as error:
                 refused += 1
                 click.echo(f"line {number}: {error}", err=True)

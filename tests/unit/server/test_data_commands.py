@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 from click.testing import CliRunner
-from unit.server.wire import done, epoch, event, job, start
+from unit.server.wire import body, done, epoch, event, job, start
 
 from argus_core.events import encode_event
 from argus_server.data_commands import DATA_COMMANDS
@@ -57,6 +57,25 @@ def test_one_project_can_be_exported_and_an_unknown_one_is_named(database):
 
     assert [json.loads(line)["event_type"] for line in lines] == ["job_start", "job_done"]
     assert "'nobody'" in argus("export", "--project", "nobody", database=database).stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"batch_id": "b\x00"}, "batch_id: a NUL"),
+        ({"timestamp": "0001-01-01T00:00:00Z"}, "timestamp: "),
+        ({"data": {"metrics": {"m" * 300: 1}}}, "data.metrics: the name"),
+    ],
+)
+def test_an_import_takes_nothing_that_the_server_would_refuse(tmp_path, change, reason):
+    lines = [json.dumps(body("job_done", "a", metrics={}) | extra) for extra in ({}, change, {})]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines))
+
+    result = argus("import", str(tmp_path / "log.jsonl"), database=tmp_path / "new.sqlite3")
+
+    assert result.exit_code == 1
+    assert f"line 2: {reason}" in result.stderr
+    assert "2 events: 2 new" in result.stderr
 
 
 def test_an_import_names_the_lines_that_are_no_events_and_takes_the_others(tmp_path):
