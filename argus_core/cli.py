@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from argus_core import __version__, plugins, reading_commands
 from argus_core.errors import SettingsError
 from argus_core.settings import VARIABLES, Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from argus_core.transport import Transport
 
 __all__ = ["main"]
 
@@ -34,14 +40,18 @@ def schema() -> None:
 @click.option(
     "--any-host", is_flag=True, help="Also those of other hosts and containers; their jobs must have ended."
 )
+@click.option("--rejected", is_flag=True, help="Also send once more what the server has rejected.")
 @click.option(
     "--dry-run", is_flag=True, envvar="ARGUS_DRY_RUN", help="Print the events, send and delete nothing."
 )
-def sync(url: str | None, token: str | None, *, any_url: bool, any_host: bool, dry_run: bool) -> None:
+def sync(
+    url: str | None, token: str | None, *, any_url: bool, any_host: bool, rejected: bool, dry_run: bool
+) -> None:
     """Send what the journals of ended processes still hold."""
     from rich.progress import track
 
     from argus_core import syncing
+    from argus_core.rejected import parked
     from argus_core.transport import transport_for
 
     settings = _settings()
@@ -58,16 +68,36 @@ def sync(url: str | None, token: str | None, *, any_url: bool, any_host: bool, d
         for file in plan.files:
             for event in file.pending():
                 click.echo(event.decode())
+        for item in parked(directory) if rejected else ():
+            if syncing.is_for(item, url, any_url=any_url):
+                click.echo(item.event.decode())
         return
+    problems = _send_rejected(directory, transport, url, any_url=any_url) if rejected else []
     sending = syncing.send(plan.files, transport, directory)
     done = list(track(sending, "Sending journals", total=len(plan.files), disable=not plan.files))
-    problems = [f"{sent.name}: {sent.problem}" for sent in done if sent.problem]
+    failed = [f"{sent.name}: {sent.problem}" for sent in done if sent.problem]
     count = sum(sent.count for sent in done)
-    click.echo(f"{count} events sent from {len(done) - len(problems)} journals in {directory}")
+    click.echo(f"{count} events sent from {len(done) - len(failed)} journals in {directory}")
     for line in plan.left_alone:
         click.echo(f"Left alone: {line}")
-    if problems:
-        raise click.ClickException("not sent, kept: " + "; ".join(problems))
+    if problems or failed:
+        raise click.ClickException("not sent, kept: " + "; ".join(problems + failed))
+
+
+def _send_rejected(directory: Path, transport: Transport, url: str, *, any_url: bool) -> list[str]:
+    """Send once more what was rejected, say what became of it, and return what went wrong."""
+    from argus_core.rejected import NAME
+    from argus_core.syncing import send_rejected
+
+    try:
+        again = send_rejected(directory, transport, url, any_url=any_url)
+    except OSError as error:
+        return [f"{NAME}: {error}"]
+    click.echo(
+        f"{again.taken} rejected events sent; {again.rejected} rejected again and {again.left_alone} left "
+        f"alone, in {directory / NAME}"
+    )
+    return [f"{NAME}: {again.problem}"] if again.problem else []
 
 
 @cli.command()
@@ -99,14 +129,14 @@ def doctor() -> None:
 def tail(count: int, *, rejected: bool) -> None:
     """Show what the journals hold that the server does not have."""
     from argus_core.journal import find_journals
+    from argus_core.rejected import parked
 
     settings = _settings()
     if rejected:
-        path = settings.journal_directory / "rejected.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        for line in lines[-count:]:
-            click.echo(line)
-        click.echo(f"{len(lines)} rejected events in {path}", err=True)
+        events = parked(settings.journal_directory)
+        for item in events[-count:]:
+            click.echo(item.line)
+        click.echo(f"{len(events)} rejected events in {settings.journal_directory}", err=True)
         return
     waiting = 0
     for journal in (found.file for found in find_journals(settings.journal_directory)):

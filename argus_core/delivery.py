@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import random
@@ -14,9 +13,10 @@ from pathlib import Path
 from argus_core.errors import TransportError
 from argus_core.guard import swallowed
 from argus_core.journal import Chunk, Journal, JournalFile, dead_journals, same_url
+from argus_core.rejected import park
 from argus_core.transport import Receipt, Rejection, Transport
 
-__all__ = ["Delivery", "replay"]
+__all__ = ["EVENTS_PER_REQUEST", "Delivery", "replay", "send_all"]
 
 logger = logging.getLogger(__name__)
 
@@ -223,7 +223,7 @@ class Delivery:
     def _park(self, lines: Sequence[bytes], rejected: Sequence[Rejection]) -> None:
         if rejected:
             self.rejected += len(rejected)
-            park_rejected(self._directory, lines, rejected)
+            park(self._directory, lines, rejected, url=self._url)
 
     def _live_events_first(self) -> bool:
         """Send what this process has reported meanwhile; return whether there is time for older things."""
@@ -270,7 +270,7 @@ def replay(
             return count
         rejected = send_all(transport, chunk.lines).rejected
         if rejected:
-            park_rejected(directory, chunk.lines, rejected)
+            park(directory, chunk.lines, rejected, url=file.url)
         file.acknowledge(chunk)
         count += len(chunk.lines)
     if file.torn_lines:
@@ -306,25 +306,6 @@ def send_all(transport: Transport, lines: Sequence[bytes]) -> Receipt:
     second = send_all(transport, lines[half:])
     moved = [Rejection(item.index + half, item.reason) for item in second.rejected]
     return Receipt(first.rejected + moved, first.unranked | second.unranked)
-
-
-def park_rejected(directory: Path, lines: Sequence[bytes], rejected: Sequence[Rejection]) -> None:
-    """Keep events that the server will never take, each with the reason, in `rejected.jsonl`."""
-    logger.warning(
-        "argus: the server rejected %d events, kept in %s; the first because: %s",
-        len(rejected),
-        directory / "rejected.jsonl",
-        rejected[0].reason,
-    )
-    text = "".join(
-        json.dumps({"reason": item.reason, "event": lines[item.index].decode("utf-8", "replace")}) + "\n"
-        for item in rejected
-    )
-    try:
-        with (directory / "rejected.jsonl").open("a", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        logger.warning("argus: cannot keep the rejected events: %s", error)
 
 
 def _jittered(seconds: float) -> float:

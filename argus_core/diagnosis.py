@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from argus_core.journal import dead_journals
+from argus_core.rejected import NAME, parked
 from argus_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -142,12 +143,12 @@ def _journal(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", f"nothing waits in {directory}")
-    rejected = directory / "rejected.jsonl"
-    if rejected.exists():
-        with rejected.open("rb") as file:
-            lines = sum(1 for _ in file)
+    rejected = parked(directory)
+    if rejected:
         yield Finding(
-            "warning", f"the server rejected {lines} events, kept in {rejected}", "argus tail --rejected"
+            "warning",
+            f"the server rejected {len(rejected)} events, kept in {directory / NAME}",
+            "argus tail --rejected says why; argus sync --rejected sends them once more",
         )
 
 

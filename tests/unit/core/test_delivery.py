@@ -161,6 +161,87 @@ def test_when_every_event_is_rejected_nothing_is_sent_again(server):
     assert len((journal_directory() / "rejected.jsonl").read_text().splitlines()) == first
 
 
+def leave_rejected(server, names):
+    """Leave jobs that the server has rejected; return what a file of the journal directory says of them."""
+    with Reporter("x", url=server.url, token="t", batch_id="b") as reporter:
+        reporter.flush()
+        for name in names:
+            reason = {"status": "rejected", "error": f"no {name}"}
+            server.answers = [(200, {}, {"results": [reason]})]
+            reporter.job(name)
+            reporter.flush()
+    server.accepted.clear()
+
+
+def sync(*words):
+    return CliRunner().invoke(cli, ["sync", "--token", "t", *words])
+
+
+def reasons():
+    shown = CliRunner().invoke(cli, ["tail", "--rejected"]).stdout.splitlines()
+    return [json.loads(line)["reason"] for line in shown]
+
+
+def test_what_was_rejected_can_be_sent_once_more(server):
+    leave_rejected(server, ["j0", "j1", "j2"])
+    assert reasons() == ["no j0", "no j1", "no j2"]
+    untouched = sync("--url", server.url)
+    assert reasons() == ["no j0", "no j1", "no j2"]
+
+    results = [{"status": "accepted"}, {"status": "rejected", "error": "still no"}, {"status": "accepted"}]
+    server.answers = [(200, {}, {"results": results})]
+    result = sync("--url", server.url, "--rejected")
+
+    assert "rejected" not in untouched.output
+    assert "2 rejected events sent; 1 rejected again and 0 left alone" in result.output
+    assert [event["job_id"] for event in server.requests[-1]] == ["j0", "j1", "j2"]
+    assert reasons() == ["still no"]
+    assert sync("--url", server.url, "--rejected").exit_code == 0
+    assert [event["job_id"] for event in server.accepted] == ["j1"]
+    assert list(journal_directory().iterdir()) == []
+
+
+def test_what_was_rejected_stays_when_the_server_takes_nothing_now(server):
+    leave_rejected(server, ["j0", "j1"])
+
+    server.answers = [(401, {}, {"detail": "unknown token"})]
+    result = sync("--url", server.url, "--rejected")
+
+    assert result.exit_code == 1
+    assert "unknown token" in result.output
+    assert reasons() == ["no j0", "no j1"]
+
+
+def test_what_one_server_has_rejected_is_not_sent_to_another(server):
+    leave_rejected(server, ["j0"])
+    other = Server()
+
+    tried = sync("--url", other.url, "--rejected")
+    shown = sync("--url", other.url, "--rejected", "--any-url", "--dry-run")
+    sent = sync("--url", other.url, "--rejected", "--any-url")
+    other.close()
+
+    assert "0 rejected events sent; 0 rejected again and 1 left alone" in tried.output
+    assert [json.loads(line)["job_id"] for line in shown.stdout.splitlines()] == ["j0"]
+    assert "1 rejected events sent" in sent.output
+    assert [event["job_id"] for event in other.accepted] == ["j0"]
+    assert reasons() == []
+
+
+def test_a_second_sending_that_was_killed_has_lost_nothing(server):
+    leave_rejected(server, ["j0"])
+    kept = journal_directory() / "rejected.jsonl"
+    kept.rename(kept.with_name("rejected.jsonl.1"))  # as it stands while its events are sent
+    kept.write_text('{"reason": "torn')
+    leave_rejected(server, ["j1"])
+
+    assert reasons() == ["no j0", "no j1"]
+    sync("--url", server.url, "--rejected")
+
+    assert [event["job_id"] for event in server.accepted] == ["j0", "j1"]
+    assert list(journal_directory().iterdir()) == []
+
+
 def test_a_redirect_is_not_followed(server, caplog):
     server.answers = [(302, {"Location": server.url + "/elsewhere"}, {})]
 
