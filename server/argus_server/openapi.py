@@ -175,6 +175,7 @@ def _schemas() -> dict[str, Schema]:
         "Comparison": _comparison(),
         "Why": _why_answer(),
         "Check": _check_answer(),
+        "Doctor": _doctor_answer(),
         "Token": _object({"scope": {"enum": ["report", "read", "admin", "visitor"]}, "project": _MAYBE_TEXT}),
         "StopRequested": _object({"batch_id": _TEXT, "requested": _FLAG, "stop_requested": _FLAG}),
         "Status": _object({"status": _TEXT}, {"reason": _TEXT}),
@@ -252,6 +253,23 @@ def _leaderboard() -> Schema:
             "total": _COUNT,
         }
     )
+
+
+def _doctor_answer() -> Schema:
+    remedy = _object({"key": _TEXT, "alias_of": _MAYBE_TEXT, "correction": _ANY, "text": _TEXT})
+    evidence = _object({"batch_id": _TEXT, "job_id": _TEXT, "key": _TEXT, "value": _TEXT})
+    finding = _object(
+        {
+            "id": _TEXT,
+            "kind": {"enum": ["alike", "unit", "scale", "impossible", "direction", "diverged"]},
+            "keys": _list(_TEXT),
+            "fact": _TEXT,
+            "doubt": _TEXT,
+            "evidence": _list(evidence),
+            "remedy": _or_null(remedy),
+        }
+    )
+    return _object({"project": _TEXT, "findings": _list(finding), "remedies": _list(remedy)})
 
 
 def _check_answer() -> Schema:
@@ -519,6 +537,8 @@ def _reading() -> Schema:
             ),
         },
         "/api/projects/{project}/check": _check(),
+        "/api/projects/{project}/doctor": _doctor(),
+        "/p/{project}/doctor.json": _doctor(),
         "/p/{project}/badge/{model}": {
             "get": _operation(
                 "A picture of where a model stands, for a README; `MODEL.svg`.",
@@ -591,6 +611,12 @@ def _check() -> Schema:
             parameters=parameters,
         )
     }
+
+
+def _doctor() -> Schema:
+    answers = {"200": _answer("Findings and remedies.", _ref("Doctor")), **_UNKNOWN, "503": _BUSY}
+    summary = "Say what looks wrong in the values of a project, with evidence and remedy."
+    return {"get": _operation(summary, answers, parameters=_path("project"))}
 
 
 def _operations() -> Schema:

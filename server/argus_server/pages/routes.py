@@ -6,6 +6,7 @@ from argus_server.pages.badge import BADGE_ROUTES
 from argus_server.pages.batches import BATCH_ROUTES
 from argus_server.pages.check import CHECK_ROUTES
 from argus_server.pages.compare import COMPARE_ROUTES
+from argus_server.pages.doctor import DOCTOR_ROUTES
 from argus_server.pages.job import JOB_ROUTES
 from argus_server.pages.jobs import JOBS_ROUTES
 from argus_server.pages.leaderboard import LEADERBOARD_ROUTES
@@ -27,6 +28,7 @@ PAGE_ROUTES = [
     *BATCH_ROUTES,
     *WHY_ROUTES,
     *CHECK_ROUTES,
+    *DOCTOR_ROUTES,
     *SAVED_VIEW_ROUTES,
     *BADGE_ROUTES,
     *SETTINGS_ROUTES,

@@ -15,7 +15,7 @@ Jump = tuple[float, str]
 
 FACTORS: dict[str, tuple[Jump, ...]] = {
     "s": ((1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")),
-    "MB": ((1024.0, "KB"), (1e3, "KB"), (1024.0**2, "bytes"), (1e6, "bytes"), (1 / 1024, "GB"), (1e-3, "GB")),
+    "MB": ((1024.0, "KB"), (1024.0**2, "bytes"), (1 / 1024, "GB")),
     "": ((100.0, "percent"),),
     "%": ((0.01, "a fraction"),),
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Engine, func, select
 
 from argus_server.errors import UnknownProject
@@ -283,6 +284,31 @@ class Queries:
             found: str | None = connection.scalar(latest)
         return found
 
+    def declared_directions(self, project: str) -> dict[str, set[str]]:
+        """Return metric → every direction that the latest thousand results with declarations say of it.
+
+        Raises:
+            UnknownProject: no event has named the project.
+        """
+        table = schema.event.c
+        with transaction(self._engine) as connection:
+            query = (
+                select(table.payload)
+                .where(
+                    table.project_id == _project(connection, project)["id"],
+                    table.event_type == "job_done",
+                    table.payload.contains('"metric_conventions"'),
+                )
+                .order_by(table.seq.desc())
+                .limit(_RECENT_JOBS)
+            )
+            payloads = list(connection.scalars(query))
+        found: dict[str, set[str]] = {}
+        for payload in payloads:
+            for key, meaning in declared_meanings(msgspec.json.decode(payload)).items():
+                found.setdefault(key, set()).add(meaning)
+        return found
+
     def job_ids(self, project: str) -> list[str]:
         """Return the ids of the latest thousand jobs.
 
@@ -293,6 +319,17 @@ class Queries:
         with transaction(self._engine) as connection:
             query = select(table.job_id).where(table.project_id == _project(connection, project)["id"])
             return list(connection.scalars(query.order_by(table.last_event_us.desc()).limit(_RECENT_JOBS)))
+
+
+def declared_meanings(event: Mapping[str, Any]) -> dict[str, str]:
+    """Return the directions that one result declares, by metric."""
+    said = (event.get("data") or {}).get("metric_conventions")
+    items = said.items() if isinstance(said, dict) else ()
+    return {
+        key: meaning["direction"]
+        for key, meaning in items
+        if isinstance(meaning, dict) and isinstance(meaning.get("direction"), str)
+    }
 
 
 def _few(connection: Connection, project_id: int, batches: Sequence[str]) -> bool:

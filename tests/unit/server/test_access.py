@@ -68,6 +68,10 @@ PRIVATE = {
     "GET /api/projects/{project:str}/jobs/{batch_id:str}/{job_id:str}/why": (
         "401 401 401 401 403 200 200 403 403 403 200 200 403"
     ),
+    "GET /p/{project:str}/doctor": "401 401 401 401 403 200 200 403 403 403 200 200 403",
+    "GET /p/{project:str}/doctor.json": "401 401 401 401 403 200 200 403 403 403 200 200 403",
+    "GET /api/projects/{project:str}/doctor": "401 401 401 401 403 200 200 403 403 403 200 200 403",
+    "POST /p/{project:str}/doctor": "401 401 401 401 403 403 422 403 403 403 403 422 403",
     "GET /p/{project:str}/badge/{model:str}": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /api/projects/{project:str}/check": "401 401 401 401 403 400 400 403 403 403 400 400 403",
     "GET /api/projects/{project:str}/why/{job_id:str}": "401 401 401 401 403 200 200 403 403 403 200 200 403",
@@ -122,6 +126,9 @@ OPENED = [
     "GET /api/projects/{project:str}/why/{job_id:str}",
     "GET /api/projects/{project:str}/check",
     "GET /p/{project:str}/badge/{model:str}",
+    "GET /p/{project:str}/doctor",
+    "GET /p/{project:str}/doctor.json",
+    "GET /api/projects/{project:str}/doctor",
     "GET /p/{project:str}/live",
 ]
 PUBLIC = {

@@ -97,6 +97,8 @@ ANSWERED = [
     ("GET", "/api/projects/{project}/check", {"params": {"model": "m", "baseline": "n"}}, 200),
     ("GET", "/api/projects/{project}/check", {}, 400),
     ("GET", "/p/{project}/badge/{model}", {}, 200),
+    ("GET", "/api/projects/{project}/doctor", {}, 200),
+    ("GET", "/p/{project}/doctor.json", {}, 200),
     ("GET", "/healthz", {}, 200),
     ("GET", "/readyz", {}, 200),
     ("GET", "/metrics", {}, 200),
