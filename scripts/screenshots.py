@@ -10,9 +10,13 @@ Needs Chromium and the extra `test`. Contacts nothing but the server.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -30,35 +34,77 @@ def main(sign_in_url: str, project: str, out: Path, takes_all: bool, chromium: s
 
     parts = urlsplit(sign_in_url)
     root = f"{parts.scheme}://{parts.netloc}"
-    board = f"/p/{project}/leaderboard"
-    pages = {"leaderboard": f"{board}?group=cell"}
-    if takes_all:
-        pages |= {
-            "leaderboard-jobs": board,
-            "leaderboard-dataset": f"{board}?group=cell&dataset=sunspots",
-            "jobs": f"/p/{project}/jobs",
-            "tokens": "/tokens",
-            "projects": "/",
-            "unknown": "/p/no-such-project/leaderboard",
-        }
     out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        state = None
-        for theme in ("light", "dark") if takes_all else ("light",):
-            for size, viewport in (("wide", WIDE), ("narrow", NARROW)) if takes_all else (("wide", WIDE),):
-                context = browser.new_context(viewport=viewport, color_scheme=theme, storage_state=state)
+        context = browser.new_context(base_url=root, viewport=WIDE)
+        page = context.new_page()
+        page.goto(sign_in_url)
+        state = context.storage_state()
+        pages = (
+            every_page(page, project)
+            if takes_all
+            else {"leaderboard": f"/p/{project}/leaderboard?group=cell"}
+        )
+        context.close()
+        themes, sizes = ("light", "dark"), {"wide": WIDE, "narrow": NARROW}
+        for theme in themes if takes_all else themes[:1]:
+            for size, viewport in sizes.items() if takes_all else (("wide", WIDE),):
+                context = browser.new_context(
+                    base_url=root, viewport=viewport, color_scheme=theme, storage_state=state
+                )
                 page = context.new_page()
-                if state is None:
-                    page.goto(sign_in_url)
-                    state = context.storage_state()
                 for name, path in pages.items():
-                    page.goto(root + path)
+                    page.goto(path)
                     suffix = f"-{theme}-{size}" if takes_all else ""
                     page.screenshot(path=out / f"{name}{suffix}.png")
                     click.echo(out / f"{name}{suffix}.png")
                 context.close()
+        context = browser.new_context(base_url=root, viewport=WIDE)
+        if takes_all:
+            page = context.new_page()
+            page.goto("/sign-in")
+            page.screenshot(path=out / "sign-in.png")
+            click.echo(out / "sign-in.png")
         browser.close()
+
+
+def every_page(page: Page, project: str) -> dict[str, str]:
+    """Return name → path of every page of the project, those of single things found by following links."""
+
+    def first(path: str, selector: str, count: int = 1) -> list[str]:
+        page.goto(path)
+        found = page.locator(selector).evaluate_all("links => links.map(link => link.getAttribute('href'))")
+        return found[:count]
+
+    of = f"/p/{project}"
+    board = f"{of}/leaderboard"
+    jobs = first(f"{of}/jobs?status=done", f"tbody th a[href^='{of}/jobs/']", 3)
+    failed = first(f"{of}/jobs?status=failed", f"tbody th a[href^='{of}/jobs/']")
+    batches = first(f"{of}/batches", f"tbody a[href^='{of}/batches/']")
+    compared = "&".join(f"job={path.removeprefix(of + '/jobs/')}" for path in jobs)
+    pages = {
+        "leaderboard": f"{board}?group=cell",
+        "leaderboard-jobs": board,
+        "leaderboard-models": f"{board}?group=model",
+        "leaderboard-pairwise": f"{board}?group=model&missing=pairwise",
+        "leaderboard-empty": f"{board}?model=nobody",
+        "matrix": f"{of}/matrix",
+        "matrix-transposed": f"{of}/matrix?transpose=1",
+        "pairs": f"{of}/pairs",
+        "pareto": f"{of}/pareto",
+        "sensitivity": f"{of}/sensitivity",
+        "doctor": f"{of}/doctor",
+        "jobs": f"{of}/jobs",
+        "batches": f"{of}/batches",
+        "compare": f"{of}/compare?{compared}",
+        "settings": f"{of}/settings",
+        "tokens": "/tokens",
+        "projects": "/",
+        "unknown": "/p/no-such-project/leaderboard",
+    }
+    found = {"job": jobs[:1], "job-failed": failed, "batch": batches}
+    return pages | {name: paths[0] for name, paths in found.items() if paths}
 
 
 if __name__ == "__main__":
