@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from argus_server.database_option import database_option, open_database
+from argus_server.database_option import database_option, is_absent, open_database
 from argus_server.lifetimes import read_lifetime
 
 if TYPE_CHECKING:
@@ -70,18 +70,25 @@ def token_create(
     """Make a token and show it, this once."""
     from argus_server.errors import BadToken
 
+    is_new = is_absent(database)
     with closing(open_database(database)) as store:
         try:
             text = store.credentials.create_token(scope, project, name, lifetime_s=expires)
         except BadToken as error:
             raise click.ClickException(str(error)) from None
         made = store.credentials.tokens()[-1]
+        place = store.place
     click.echo(text)
+    if is_new:
+        click.echo(
+            f"There was no database {place}: it is made. A server on another one does not know it.", err=True
+        )
     if not quiet:
         what = {"report": "send events to", "read": "see", "admin": "do everything in"}[scope]
         where = f"the project {project}" if project else "every project"
         until = f" until {_day(made.expires_us)}" if made.expires_us else ""
-        click.echo(f"It may {what} {where}{until}. It is not shown again: keep it in ARGUS_TOKEN.", err=True)
+        click.echo(f"It may {what} {where}{until}, on servers with the database {place}.", err=True)
+        click.echo("It is not shown again: keep it in ARGUS_TOKEN.", err=True)
 
 
 @token.command("list")

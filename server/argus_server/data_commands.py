@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from argus_server.database_option import database_option, open_database
+from argus_server.exports.text import iso_time
 from argus_server.lifetimes import read_lifetime
 
 if TYPE_CHECKING:
@@ -157,8 +158,9 @@ def rebuild(database: str | None, projects: tuple[str, ...]) -> None:
     help="logs: log lines and load. curves: also the epochs of jobs that have ended. jobs: all of them.",
 )
 @click.option("--dry-run", is_flag=True, help="Say how much it would be, and keep it.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 def retention(
-    database: str | None, projects: tuple[str, ...], older_than: str, what: Any, *, dry_run: bool
+    database: str | None, projects: tuple[str, ...], older_than: str, what: Any, *, dry_run: bool, yes: bool
 ) -> None:
     """Forget old events for good. Leaderboard rows stay, unless you say `--what jobs`."""
     try:
@@ -167,9 +169,16 @@ def retention(
         raise click.BadParameter(str(error), param_hint="--older-than") from None
     before_us = time.time_ns() // 1000 - age_us
     with _opened(database) as store:
+        counts = {name: store.forget(name, what, before_us, dry_run=True) for name in projects}
+        for name, count in counts.items():
+            click.echo(f"{name}: {count:,} events from before {iso_time(before_us)} would be forgotten.")
+        if dry_run or not any(counts.values()):
+            return
+        if not yes:
+            click.confirm("Forget them for good?", abort=True)
         for name in projects:
-            count = store.forget(name, what, before_us, dry_run=dry_run)
-            click.echo(f"{name}: {count:,} events {'would be' if dry_run else 'are'} forgotten.")
+            count = store.forget(name, what, before_us)
+            click.echo(f"{name}: {count:,} events are forgotten.")
 
 
 DATA_COMMANDS = (migrate, backup, export, import_, rebuild, retention)

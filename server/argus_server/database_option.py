@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from argus_server.storage.store import SqlStore
 
-__all__ = ["database_option", "open_database"]
+__all__ = ["database_option", "is_absent", "open_database"]
 
 
 def database_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -21,8 +21,16 @@ def database_option(command: Callable[..., Any]) -> Callable[..., Any]:
         "--database",
         metavar="PATH|URL",
         envvar="ARGUS_DATABASE",
-        help="An SQLite file, made if it is not there, or a database URL.  [default: in your user folder]",
+        help="An SQLite file or a database URL.  [default: a file in your user folder]",
     )(command)
+
+
+def is_absent(database: str | None) -> bool:
+    """Whether this database is a file that is not there yet."""
+    from argus_server.settings import default_database
+
+    place = str(database or default_database())
+    return "://" not in place and not Path(place).exists()
 
 
 def open_database(database: str | None, *, must_exist: bool = False) -> SqlStore:
@@ -36,7 +44,7 @@ def open_database(database: str | None, *, must_exist: bool = False) -> SqlStore
     from argus_server.storage.store import open_store
 
     place = str(database or default_database())
-    if must_exist and "://" not in place and not Path(place).exists():
+    if must_exist and is_absent(database):
         raise click.ClickException(f"there is no database {place}; --database names another")
     try:
         return open_store(place)

@@ -28,6 +28,7 @@ from argus_server.ranking.board import (
 from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.metric import ROLE_ORDER, default_metric, ranking_metric
 from argus_server.ranking.models import rank_models
+from argus_server.ranking.similar import nearest_name
 from argus_server.ranking.table import Cell, Column, DoneJob, MetricKey, RankedTable, Row
 from argus_server.ranking.values import finite
 from argus_server.ranking.view import CURVE, IDENTITY, View, column_id, metric_of, read_further, write_further
@@ -101,6 +102,7 @@ class Ranking:
             note if not view.sort else "",
             more,
             unknown,
+            _condition_note(view, self._meanings),
             _direction_note(self.metric, self._meanings),
             _dataset_note(self._names["dataset"]),
             _filter_note(self._wanted),
@@ -374,6 +376,16 @@ def _dataset_note(datasets: Sequence[str]) -> str:
         "Values of different datasets are not comparable: "
         "ranks, best and second best hold within each dataset."
     )
+
+
+def _condition_note(view: View, meanings: Meanings) -> str:
+    """Name the metrics of conditions that nobody has reported: such a condition hides every row."""
+    for condition in view.where:
+        if condition.key not in meanings:
+            nearest = nearest_name(condition.key, meanings)
+            hint = f" Did you mean {nearest!r}?" if nearest else ""
+            return f"No job of this project has reported a metric {condition.key!r}.{hint}"
+    return ""
 
 
 def _filter_note(wanted: Wanted) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,9 +90,9 @@ class Engines:
 def make_engines(database: str) -> Engines:
     """Return the engines of a database. None of them connects yet.
 
-    For SQLite the file's folder is made, the journal is a write-ahead log, every commit reaches the
-    disk, and a writer takes the write lock when its transaction begins, so that two processes
-    wait for each other instead of failing half-way.
+    For SQLite the file and its folder are made, the file for this user alone; the journal is a
+    write-ahead log, every commit reaches the disk, and a writer takes the write lock when its
+    transaction begins, so that two processes wait for each other instead of failing half-way.
 
     Raises:
         StoreError: this database cannot be used.
@@ -104,7 +106,10 @@ def make_engines(database: str) -> Engines:
         return Engines(reader.execution_options(isolation_level="REPEATABLE READ"), writer, keys, keys)
     if url.database in (None, "", ":memory:"):
         raise StoreError(f"{database} names no file: each connection would have a database of its own")
-    Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+    path = Path(url.database or "")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):  # what is there stays as it is; what cannot be made is told below
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
     reader, writer, keys = (_sqlite_engine(url, sizes) for sizes in _POOLS)
     writes = {_WRITES: True}
     return Engines(reader, writer.execution_options(**writes), keys, keys.execution_options(**writes))

@@ -31,13 +31,15 @@ def run(database):
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90m", 5400), ("12h", 43200), ("30d", 2592000), (" 8W ", 4838400), ("1y", 31536000), ("2 d", 172800)],
+    [("90min", 5400), ("12h", 43200), ("30d", 2592000), (" 8W ", 4838400), ("1y", 31536000), ("2 d", 172800)],
 )
 def test_lengths_of_time_are_read_as_people_type_them(text, seconds):
     assert read_lifetime(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "30", "d", "0d", "-1d", "1.5d", "1month", "101y", "9" * 30 + "d", "١d"])
+@pytest.mark.parametrize(
+    "text", ["", "30", "d", "0d", "-1d", "1.5d", "1month", "6m", "101y", "9" * 30 + "d", "١d"]
+)
 def test_what_is_no_length_of_time_is_refused(text):
     with pytest.raises(ValueError, match="no length of time"):
         read_lifetime(text)
@@ -101,3 +103,13 @@ def test_a_project_that_is_not_there_is_named(run, database, command):
     open_store(database).close()
 
     assert "no event has named a project typo" in run(project, command, "typo", code=1).output
+
+
+def test_a_database_that_a_token_was_made_for_is_named_and_a_new_one_is_said_to_be_new(run, database):
+    first = run(token, "create", "--scope", "report")
+    second = run(token, "create", "--scope", "report")
+
+    assert f"on servers with the database {database}" in second.stderr
+    assert f"There was no database {database}: it is made." in first.stderr
+    assert "There was no database" not in second.stderr
+    assert Path(database).stat().st_mode & 0o077 == 0

@@ -130,9 +130,11 @@ def test_old_events_are_forgotten_as_far_as_asked(database, what, left):
     words = ("retention", "--project", "p", "--older-than", "1h", "--what", what)
 
     planned = argus(*words, "--dry-run", database=database)
-    assert f"p: {4 - left} events would be forgotten." in planned.stdout
+    assert re.search(rf"p: {4 - left} events from before \S+Z would be forgotten\.", planned.stdout)
+    unsure = argus(*words, database=database)
+    assert (unsure.exit_code, "Forget them for good?" in unsure.stdout) == (1, True)
     assert len(argus("export", "--project", "p", database=database).stdout.splitlines()) == 4
-    argus(*words, database=database)
+    argus(*words, "--yes", database=database)
 
     assert len(argus("export", "--project", "p", database=database).stdout.splitlines()) == left
     assert len(table(database).rows) == (0 if what == "jobs" else 1)
@@ -147,7 +149,7 @@ def test_what_was_forgotten_is_shown_no_longer_by_a_server_that_runs(database):
         assert rank(View(), board).total == 1
     version = store.queries.version("p")
 
-    argus("retention", "--project", "p", "--older-than", "1h", "--what", "jobs", database=database)
+    argus("retention", "--project", "p", "--older-than", "1h", "--what", "jobs", "--yes", database=database)
 
     with store.queries.board("p", View()) as board:
         assert rank(View(), board).total == 0
@@ -160,7 +162,7 @@ def test_a_job_that_runs_and_a_young_one_are_kept(database):
     store.add_events([start("runs", batch="c"), epoch("runs", 0, batch="c")])
     store.close()
 
-    argus("retention", "--project", "p", "--older-than", "1h", "--what", "jobs", database=database)
+    argus("retention", "--project", "p", "--older-than", "1h", "--what", "jobs", "--yes", database=database)
     assert len(argus("export", "--project", "p", database=database).stdout.splitlines()) == 2
 
 

@@ -17,7 +17,7 @@ from argus_server.ranking.leader import leader
 from argus_server.ranking.rank import rank
 from argus_server.ranking.registry import Settings
 from argus_server.ranking.table import DoneJob, MetricKey
-from argus_server.ranking.view import View
+from argus_server.ranking.view import Condition, View
 
 
 def done(name, model="m", dataset="d", seed="0", at=0, fast=False, **metrics):
@@ -592,3 +592,9 @@ def test_a_declaration_wins_over_the_built_in_convention():
     ranked = table([done("a", "m", MSE=1.0), done("b", "n", MSE=2.0)], keys=keys)
 
     assert names(ranked) == ["b", "a"]
+
+
+def test_a_condition_on_a_metric_that_nobody_reported_is_named():
+    notes = table([done("a", MSE=0.5)], View(where=(Condition("mse", "<", 1.0),))).notes
+
+    assert "No job of this project has reported a metric 'mse'. Did you mean 'MSE'?" in notes
