@@ -161,14 +161,14 @@ def _schemas() -> dict[str, Schema]:
         "Leaderboard": _leaderboard(),
         "Matrix": _matrix(),
         "Jobs": _jobs(),
-        "Batch": _object(
+        "Batch": _batch({"project": _TEXT}),
+        "Batches": _object(
             {
                 "project": _TEXT,
-                "batch_id": _TEXT,
-                "job_counts": _COUNTS,
+                "page": _COUNT,
                 "total": _COUNT,
-                "queued": _COUNT,
-                "eta_s": _ANY,
+                "batch_counts": _COUNTS,
+                "batches": _list(_batch({})),
             }
         ),
         "Epochs": _epochs(),
@@ -190,6 +190,29 @@ def _project() -> Schema:
             "n_batches": _COUNT,
             "last_event_at": _MAYBE_TEXT,
             "leaderboard": _TEXT,
+        }
+    )
+
+
+def _batch(more: Schema) -> Schema:
+    return _object(
+        {
+            **more,
+            "batch_id": _TEXT,
+            "name": _MAYBE_TEXT,
+            "status": {"enum": ["running", "stalled", "done", "failed"]},
+            "job_counts": _COUNTS,
+            "total": _COUNT,
+            "queued": _COUNT,
+            "eta_s": _or_null(_list({"type": "number"})),
+            "elapsed_s": _or_null({"type": "number"}),
+            "started_at": _MAYBE_TEXT,
+            "ended_at": _MAYBE_TEXT,
+            "last_event_at": _TEXT,
+            "host": _MAYBE_TEXT,
+            "user": _MAYBE_TEXT,
+            "commit": _MAYBE_TEXT,
+            "reason": _MAYBE_TEXT,
         }
     )
 
@@ -454,6 +477,15 @@ def _reading() -> Schema:
         answers = {"200": _answer("Every cell of the view.", content, media_type), **_BAD_VIEW, **_UNKNOWN}
         return {"get": _operation(summary, {**answers, "503": _BUSY}, parameters=[*_path("project"), *_GRID])}
 
+    def listed(summary: str, content: Schema, media_type: str = _JSON) -> Schema:
+        answers = {"200": _answer("They.", content, media_type), **_BAD_VIEW, **_UNKNOWN, "503": _BUSY}
+        more = [
+            _query("status", _list({"enum": ["running", "done", "failed"]}), "Only these; can be repeated."),
+            _query("q", _TEXT, "Text in the name or the id."),
+            _PAGE,
+        ]
+        return {"get": _operation(summary, answers, parameters=[*_path("project"), *more])}
+
     as_json = board("The leaderboard as JSON.", _ref("Leaderboard"), _JSON)
     statuses = {"enum": ["running", "stalled", "untested", "done", "failed"]}
     return {
@@ -486,6 +518,10 @@ def _reading() -> Schema:
                 ],
             )
         },
+        "/api/projects/{project}/batches": listed("One page of batches, the newest first.", _ref("Batches")),
+        "/p/{project}/batches.json": listed("All batches.", _ref("Batches")),
+        "/p/{project}/batches.csv": listed("All batches as CSV.", _TEXT, "text/csv"),
+        "/p/{project}/batches.md": listed("All batches as Markdown.", _TEXT, "text/markdown"),
         "/api/projects/{project}/batches/{batch_id}": {
             "get": _operation(
                 "Say where a batch stands, and between how many and how many seconds it will still take.",

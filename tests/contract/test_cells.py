@@ -3,6 +3,8 @@
 from unit.server.wire import START, done, epoch, event, failed, job, start
 
 from argus_server.ranking.matrix import CellState
+from argus_server.ranking.rank import rank
+from argus_server.ranking.view import View
 
 
 def states(store, *batches):
@@ -77,3 +79,19 @@ def test_the_cells_of_a_batch_are_its_own(store):
 
     assert list(states(store, "c")) == [("n", "d")]
     assert list(states(store, "b", "c")) == [("m", "d"), ("n", "d")]
+
+
+def test_models_are_ranked_while_jobs_of_theirs_run(store):
+    store.add_events(
+        [*job("a", "m", "d", MSE=1.0), *job("b", "n", "d", MSE=2.0), *job("c", "m", "e", MSE=1.0)]
+    )
+    store.add_events([start("r", "n", "e", at=500, epochs_total=10)])
+    store.add_events([epoch("r", i, at=510 + 10 * i) for i in range(3)])
+    states(store)  # sets the clock
+
+    with store.queries.board("p", View(group="model")) as board:
+        (unranked,) = rank(View(group="model"), board).unranked
+
+    assert unranked.model == "n"
+    assert [(gap.dataset, gap.kind) for gap in unranked.gaps] == [("e", "running")]
+    assert unranked.gaps[0].eta_s is not None

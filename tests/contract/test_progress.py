@@ -98,7 +98,7 @@ def test_a_batch_says_how_many_jobs_are_left_and_how_long_they_take(store):
     )
     at(store, 20)
 
-    progress = store.queries.batch("p", "b")
+    progress = store.queries.batch("p", "b").progress
 
     assert (progress.total, progress.queued) == (4, 2)
     assert (progress.counts["done"], progress.counts["running"]) == (1, 1)

@@ -46,7 +46,7 @@ def jobs_page(request: AnyRequest) -> Response[str]:
         **frame,
         "asked": view,
         "jobs": jobs,
-        "batch": queries_of(request).batch(name, view.batch[0])
+        "batch": queries_of(request).batch(name, view.batch[0]).progress
         if len(view.batch) == 1 and jobs.total
         else None,
         "pages": pages,

@@ -34,7 +34,7 @@ def matrix_of(request: AnyRequest, name: str, view: View) -> MatrixTable:
 
 def _matrix(request: AnyRequest, name: str, view: View, states: Sequence[CellState]) -> MatrixTable:
     with queries_of(request).board(name, replace(view, group="cell")) as board:
-        return matrix(view, board.everything(), states)
+        return matrix(view, board, states)
 
 
 @get("/p/{project:str}/matrix", guards=READ)

@@ -39,7 +39,8 @@ def matrix_head(table: MatrixTable, columns: Sequence[str]) -> Markup:
     for name in columns:
         shown = breakable(name or "—")
         if name:
-            link = path_to("p", table.project, "leaderboard", query=[("group", "cell"), (field, name)])
+            query = [("group", "cell"), (field, name), *(("batch", batch) for batch in table.view.batch)]
+            link = path_to("p", table.project, "leaderboard", query=query)
             shown = Markup('<a href="{}">{}</a>').format(link, shown)
         pieces.append(Markup('<th scope="col" class="n">{}</th>').format(shown))
     return Markup("").join(pieces)
@@ -57,7 +58,7 @@ def average_rank(table: MatrixTable, model: str) -> Markup:
         return Markup(f"{table.average_ranks[model]:.2f}")  # noqa: S704 - a number
     if model not in table.provisional_ranks:
         return Markup("–")
-    title = "provisional: some datasets are missing; against each model on the datasets that both have"
+    title = "provisional, as some datasets are missing: beside the ranked models, on the datasets it has"
     return Markup(f'<i title="{title}">({table.provisional_ranks[model]:.2f})</i>')  # noqa: S704 - a number
 
 
@@ -67,6 +68,7 @@ class _Writer:
         self._columns = columns
         self._transposed = table.view.transpose
         self._ranks_end = False
+        self._batches = [("batch", batch) for batch in table.view.batch]
 
     def row(self, name: str) -> str:
         """Return one row."""
@@ -88,7 +90,8 @@ class _Writer:
         if not name:
             return "—"
         field = "dataset" if self._transposed else "model"
-        link = path_to("p", self._table.project, "leaderboard", query=[("group", "cell"), (field, name)])
+        query = [("group", "cell"), (field, name), *self._batches]
+        link = path_to("p", self._table.project, "leaderboard", query=query)
         return f'<a href="{escape(link)}">{breakable(name)}</a>'
 
     def _average(self, name: str) -> str:
@@ -97,7 +100,9 @@ class _Writer:
     def _cell(self, row: str, column: str) -> str:
         cell = self._table.at(row, column)
         model, dataset = (column, row) if self._transposed else (row, column)
-        link = path_to("p", self._table.project, "jobs", query=[("model", model), ("dataset", dataset)])
+        link = path_to(
+            "p", self._table.project, "jobs", query=[("model", model), ("dataset", dataset), *self._batches]
+        )
         title = escape(_title(self._table, model, dataset, cell))
         if cell.kind == "value":
             shade = "n" if cell.step is None else f"n z{cell.step}"

@@ -11,6 +11,7 @@ from litestar import Request, Response
 from argus_server.auth import form_cookie, form_token
 from argus_server.pages import filters
 from argus_server.pages.static import PLOTLY, StaticFile, plotly_styles
+from argus_server.pages.strips import share_strip
 from argus_server.urls import job_key, path_to
 
 __all__ = ["Page", "address", "make_environment", "render"]
@@ -30,6 +31,7 @@ def make_environment(files: dict[str, StaticFile]) -> Environment:
     environment.globals["job_key"] = job_key
     environment.globals["plotly"] = f"/static/{files[PLOTLY].name}" if PLOTLY in files else ""
     environment.globals["plotly_styles"] = plotly_styles()
+    environment.globals["strip"] = share_strip
     environment.filters.update(
         ago=filters.ago,
         breakable=filters.breakable,

@@ -15,16 +15,31 @@ from argus_server.ranking.gaps import Gap
 from argus_server.ranking.matrix import CellState
 from argus_server.ranking.table import RankedTable
 from argus_server.ranking.view import View
+from argus_server.storage.batches import BatchSummary
 from argus_server.storage.credentials import Grant
 from argus_server.storage.job import JobDetail
 from argus_server.storage.jobs import JobList, JobSummary
 
-__all__ = ["allowed_view", "shown_job", "shown_jobs", "shown_states", "shown_table"]
+__all__ = [
+    "allowed_view",
+    "shown_batch",
+    "shown_job",
+    "shown_jobs",
+    "shown_states",
+    "shown_table",
+]
 
 
 def allowed_view(grant: Grant, project: str, view: View) -> View:
     """Return the view without filters that would tell what is not shown, by the rows that are left."""
     return view if grant.allows("read", project) else replace(view, host=(), user=())
+
+
+def shown_batch(grant: Grant, project: str, batch: BatchSummary) -> BatchSummary:
+    """Return the batch as this caller may see it."""
+    if grant.allows("read", project):
+        return batch
+    return replace(batch, host=None, user=None, command=None, reason=None)
 
 
 def shown_job(grant: Grant, project: str, job: JobDetail) -> JobDetail:

@@ -14,16 +14,10 @@ from typing import Literal
 
 import numpy as np
 
-from argus_server.ranking.board import MemoryBoard
+from argus_server.ranking.board import Board
+from argus_server.ranking.models import rank_models
 from argus_server.ranking.rank import Ranking
-from argus_server.ranking.statistics.comparisons import (
-    Floats,
-    Ties,
-    average_ranks,
-    fractional_ranks,
-    pairwise_average_ranks,
-    win_loss,
-)
+from argus_server.ranking.statistics.comparisons import Floats, Ties, fractional_ranks
 from argus_server.ranking.table import Cell, Column, Row
 from argus_server.ranking.view import View
 
@@ -144,8 +138,8 @@ class MatrixTable:
         column: the metric; None if no job has reported any.
         models, datasets: the names, in order.
         cells: (model, dataset) → what is there, for all of them.
-        average_ranks: of the models that have every dataset, among each other, over these datasets.
-        provisional_ranks: of the others: against each model on the datasets that both have.
+        average_ranks: of the models that are ranked, over the datasets that are shown, as with `group=model`.
+        provisional_ranks: of the others: beside the ranked ones, on the datasets that they have.
         baseline: the model that differences are measured against; empty for the best of each dataset.
         project_baseline: the one that the project has chosen; empty for none.
         all_models, all_datasets: what can be filtered for.
@@ -186,7 +180,7 @@ class MatrixTable:
         return sum(cell.kind in kinds for cell in self.cells.values())
 
 
-def matrix(view: View, board: MemoryBoard, states: Iterable[CellState] = ()) -> MatrixTable:
+def matrix(view: View, board: Board, states: Iterable[CellState] = ()) -> MatrixTable:
     """Return the matrix that a view asks for.
 
     Filters by model, dataset or text hide rows and columns; best, second best and shade are those of the
@@ -201,10 +195,10 @@ def matrix(view: View, board: MemoryBoard, states: Iterable[CellState] = ()) -> 
 
 
 class _Matrix:
-    def __init__(self, view: View, board: MemoryBoard, states: Iterable[CellState]) -> None:
+    def __init__(self, view: View, board: Board, states: Iterable[CellState]) -> None:
         self._view = view
         self._board = board
-        asked = replace(
+        self._asked = replace(
             view,
             group="cell",
             seeds="best" if view.cell == "best" else view.seeds,
@@ -218,11 +212,11 @@ class _Matrix:
             page=1,
             after="",
         )
-        self._ranking = Ranking(asked, board)
+        self._ranking = Ranking(self._asked, board)
         table = self._ranking.whole()
         self._found: dict[Name, Row] = {(row.model or "", row.dataset or ""): row for row in table.rows}
         self._states = {(state.model, state.dataset): state for state in states}
-        self._done = {(job.model or "", job.dataset or "") for job in board.jobs}
+        self._done = {(job.model or "", job.dataset or "") for job in board.everything().jobs}
         names = self._found.keys() | self._states.keys() | self._done
         self._all_models = sorted({model for model, _ in names})
         self._all_datasets = sorted({dataset for _, dataset in names})
@@ -253,8 +247,7 @@ class _Matrix:
 
     def table(self) -> MatrixTable:
         ranks = self._ranks()
-        averages = self._average_ranks()
-        provisional = self._provisional_ranks(averages)
+        averages, provisional = self._average_ranks()
         cells: dict[Name, MatrixCell] = {}
         for dataset in self._datasets:
             compared = _Compared(self._values[dataset], self._higher, self._baseline)
@@ -347,30 +340,16 @@ class _Matrix:
             if not math.isnan(rank)
         }
 
-    def _average_ranks(self) -> dict[str, float]:
-        """Return the average ranks of the models that have all datasets, among these."""
-        complete = [
-            model
-            for model in self._all_models
-            if all(model in self._values[dataset] for dataset in self._datasets)
-        ]
-        if self._higher is None or not self._datasets or len(complete) < 2:
-            return {}
-        ranks = fractional_ranks(self._scores(complete, self._datasets), self._ties())
-        return {model: float(mean) for model, mean in zip(complete, average_ranks(ranks), strict=True)}
-
-    def _provisional_ranks(self, averages: Mapping[str, float]) -> dict[str, float]:
-        """Return the ranks of the models that miss a dataset, as far as they meet others."""
-        if self._higher is None or not self._datasets:
-            return {}
-        measured = {model for dataset in self._datasets for model in self._values[dataset]}
-        models = sorted(measured)
-        ranks = pairwise_average_ranks(win_loss(self._scores(models, self._datasets), self._ties()))
-        return {
-            model: float(rank)
-            for model, rank in zip(models, ranks, strict=True)
-            if model not in averages and not math.isnan(rank)
-        }
+    def _average_ranks(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the average ranks of the models that are ranked, and the provisional ones of the others."""
+        table = rank_models(replace(self._asked, group="model", dataset=self._view.dataset), self._board)
+        found: list[dict[str, float]] = []
+        for rows in (table.rows, table.unranked):
+            cells = {row.model or "": row.statistics.get("average_rank") for row in rows}
+            found.append(
+                {model: cell.number for model, cell in cells.items() if cell and cell.number is not None}
+            )
+        return found[0], found[1]
 
     def _in_order(self, averages: Mapping[str, float], provisional: Mapping[str, float]) -> list[str]:
         """Return the models as the view orders them: those with a rank, then with a provisional one."""
@@ -406,7 +385,7 @@ class _Matrix:
         partial = [model for model in self._models if model not in averages]
         if averages and partial:
             notes.append(
-                "Average ranks are among the models that have every dataset shown; (those of the others) are"
+                "Average ranks are those of the models that have every dataset; (those of the others) are"
                 " provisional."
             )
         if self._view.cell == "delta" and self._baseline and self._baseline not in self._all_models:

@@ -187,8 +187,6 @@ class IndexedBoard:
         return self._facets[field]
 
     def _names_of(self, field: str) -> Select[Any]:
-        if field == "batch":
-            return self._listed(select(_job.batch_id, func.count()), Wanted()).group_by(_job.batch_id)
         table = schema.facet.c
         return select(table.value, table.n).where(
             table.project_id == self._id, table.field == field, table.status == LISTED, table.n > 0

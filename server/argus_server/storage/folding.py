@@ -27,7 +27,15 @@ __all__ = ["EVERY", "FACETS", "FOLD_VERSION", "LISTED", "fold_events"]
 
 FOLD_VERSION = 1
 """Raised with every change of what the projections hold: opening a database then makes them anew."""
-FACETS = ("model", "dataset", "seed", "host", "user")
+FACETS = {
+    "model": "model",
+    "dataset": "dataset",
+    "seed": "seed",
+    "host": "host",
+    "user": "user",
+    "batch": "batch_id",
+}
+"""Field of a facet → column of the job."""
 EVERY = "all"
 LISTED = "listed"
 
@@ -121,7 +129,7 @@ def _load_jobs(
 
 
 _ON_THE_BOARD = ("metrics", "dataset", "replica_no", "ended_us")
-_COUNTED = ("status", *FACETS)
+_COUNTED = ("status", *FACETS.values())
 
 
 def _note_changes(changes: _Changes, before: Mapping[Any, Any] | None, row: dict[str, Any]) -> None:
@@ -146,8 +154,8 @@ def _counted(row: Mapping[Any, Any]) -> Iterator[tuple[str, str, str | None]]:
     """Yield every (field, status, value) under which a job is counted."""
     for status in (row["status"], *([LISTED] if row["standing"] != Standing.ABSENT else [])):
         yield EVERY, status, None
-        for name in FACETS:
-            yield name, status, row[name]
+        for name, column in FACETS.items():
+            yield name, status, row[column]
 
 
 def _settle(connection: Connection, project_id: int, replicas: Iterable[int]) -> None:

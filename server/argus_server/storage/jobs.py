@@ -15,6 +15,7 @@ from argus_server.storage.folding import EVERY, LISTED
 from argus_server.storage.statements import chunks
 
 __all__ = [
+    "SILENT_US",
     "STATUSES",
     "JobFilter",
     "JobList",
@@ -35,7 +36,7 @@ STATUSES = ("running", "stalled", "untested", "done", "failed")
 `stalled`: it was silent for 15 minutes, and for five times as long as its epochs usually take; its next event
 makes it run again. `untested`: its batch has ended after its last event, and no result came.
 """
-_SILENT_US = 15 * 60 * 1_000_000
+SILENT_US = 15 * 60 * 1_000_000
 _SILENT_EPOCHS = 5
 
 
@@ -190,7 +191,7 @@ def status_at(now: int) -> ColumnElement[str]:
     silent_us = now - job.last_event_us
     is_silent = and_(
         job.status == "running",
-        silent_us > _SILENT_US,
+        silent_us > SILENT_US,
         silent_us > _SILENT_EPOCHS * func.coalesce(_usual_epoch_us(), 0),
     )
     return case((is_over, "untested"), (is_silent, "stalled"), else_=job.status).label("status")

@@ -12,14 +12,21 @@ import msgspec
 from sqlalchemy import Connection, Engine, func, select
 
 from argus_server.errors import UnknownProject
-from argus_server.progress import BatchProgress
 from argus_server.ranking.board import Board, MemoryBoard
 from argus_server.ranking.matrix import CellState
 from argus_server.ranking.registry import Settings
 from argus_server.ranking.table import DoneJob, MetricKey
 from argus_server.ranking.view import View
 from argus_server.storage import schema
-from argus_server.storage.batches import progress_of
+from argus_server.storage.batches import (
+    BatchFilter,
+    BatchList,
+    BatchSummary,
+    Failure,
+    batch_of,
+    failures_of,
+    list_batches,
+)
 from argus_server.storage.board import FactsCache, IndexedBoard, done_jobs
 from argus_server.storage.cells import cell_states
 from argus_server.storage.clock import now_us
@@ -193,15 +200,33 @@ class Queries:
         with transaction(self._engine) as connection:
             return list_jobs(connection, _project(connection, project)["id"], wanted, self.clock())
 
-    def batch(self, project: str, batch_id: str) -> BatchProgress:
-        """Return where a batch stands, and how long it will still take.
+    def batches(self, project: str, wanted: BatchFilter) -> BatchList:
+        """Return one page of the project's batches, the newest first.
+
+        Raises:
+            UnknownProject: no event has named it.
+        """
+        with transaction(self._engine) as connection:
+            return list_batches(connection, _project(connection, project)["id"], wanted, self.clock())
+
+    def batch(self, project: str, batch_id: str) -> BatchSummary:
+        """Return a batch: where it stands, and how long it will still take.
 
         Raises:
             UnknownProject: no event has named the project.
             UnknownBatch: no event has named the batch.
         """
         with transaction(self._engine) as connection:
-            return progress_of(connection, _project(connection, project)["id"], batch_id, self.clock())
+            return batch_of(connection, _project(connection, project)["id"], batch_id, self.clock())
+
+    def failures(self, project: str, batch_id: str) -> list[Failure]:
+        """Return why jobs of a batch failed, the most frequent reason first.
+
+        Raises:
+            UnknownProject: no event has named the project.
+        """
+        with transaction(self._engine) as connection:
+            return failures_of(connection, _project(connection, project)["id"], batch_id)
 
     def job(self, project: str, batch_id: str, job_id: str) -> JobDetail:
         """Return one job with its epochs.

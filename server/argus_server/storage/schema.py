@@ -138,6 +138,7 @@ batch = Table(
     Column("last_event_us", BigInteger, nullable=False),
     Column("clocks", Text, nullable=False),
     PrimaryKeyConstraint("project_id", "batch_id"),
+    Index(None, "project_id", "first_event_us"),
 )
 
 job = Table(

@@ -33,6 +33,7 @@ def unfinished_cells(
             job.outcome,
             job.reason,
             job.started_us,
+            job.epoch,
             job.epochs_total,
         )
         .select_from(jobs_and_batches())
