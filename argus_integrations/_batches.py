@@ -1,36 +1,15 @@
-"""How many samples a batch of torch's holds: asked of the batch, or known from its loader."""
+"""How many samples the batches of torch's loaders hold, known without asking each."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["FullBatches", "batch_size"]
+__all__ = ["FullBatches"]
 
 _HOOKS_ON_BATCHES = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 _LIGHTNINGS = ("lightning.pytorch.", "pytorch_lightning.")
-
-
-def batch_size(batch: Any, depth: int = 4) -> int:
-    """Return the length of the first tensor in a batch, 0 if there is none. Never reads one."""
-    if type(batch) in (list, tuple) and batch:  # what most loaders give, asked at every step
-        shape = getattr(batch[0], "shape", None)
-        if shape and shape[0]:
-            return int(shape[0])
-    shape = getattr(batch, "shape", None)
-    if shape is not None:
-        return int(shape[0]) if len(shape) else 1
-    if depth:
-        if isinstance(batch, Mapping):
-            batch = tuple(batch.values())
-        if isinstance(batch, (list, tuple)):
-            for item in batch:
-                size = batch_size(item, depth - 1)
-                if size:
-                    return size
-    return int(getattr(batch, "num_graphs", 0) or 0)  # a PyTorch Geometric batch
 
 
 @dataclass(frozen=True, slots=True)

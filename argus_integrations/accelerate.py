@@ -11,8 +11,8 @@
             accelerator.log({"train_loss": loss, "val_loss": val_loss, "epoch": epoch}, step=step)
         with argus.testing(model) as test:
             for batch in test_loader:
-                with test.batch(samples=len(batch)):
-                    model(batch)
+                with test.batch(samples=batch):
+                    model(**batch)
         argus.done({"accuracy": accuracy})  # sends the row of the leaderboard
     accelerator.end_training()
 
@@ -129,7 +129,7 @@ class ArgusTracker(CommonCallback, GeneralTracker):
     def footprint(self) -> Footprint:
         """What measures the current job.
 
-        In the training loop, `footprint.step(samples=len(batch))` gives the columns of its speed, and
+        In the training loop, `footprint.step(samples=batch)` gives the columns of its speed, and
         `with footprint.epoch():` and `with footprint.validation():` its time per epoch.
         """
         return self._argus_run.footprint
@@ -205,7 +205,7 @@ class ArgusTracker(CommonCallback, GeneralTracker):
     def testing(self, model: Any = None) -> Iterator[Footprint]:
         """Measure a test stage, whose result `done` reports; the latest one before it counts.
 
-        Inside, `with test.batch(samples=len(batch)):` around the model's call gives latencies and
+        Inside, `with test.batch(samples=batch):` around the model's call gives latencies and
         throughput. The time is no time of the training.
 
         Args:

@@ -17,9 +17,10 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from argus_core.footprint import samples_in
 from argus_core.guard import never_raise, swallowed
 from argus_integrations import _describe
-from argus_integrations._batches import FullBatches, batch_size
+from argus_integrations._batches import FullBatches
 from argus_integrations._callback import CommonCallback
 from argus_integrations._training_run import JobFacts, Options, TrainingRun
 
@@ -112,7 +113,7 @@ class _LightningCallback(CommonCallback, *_callback_classes()):  # type: ignore[
 
     def _argus_count_and_ask(self, batch: Any) -> None:
         """Count a batch of unknown size; if the first one has the size its loader says, so will others."""
-        size = batch_size(batch)
+        size = samples_in(batch)
         self._argus_run.footprint.step(size)
         count, full = self._argus_count, self._argus_full_batches
         if count.batches == 1 and size == full.size:
@@ -184,7 +185,7 @@ class _LightningCallback(CommonCallback, *_callback_classes()):  # type: ignore[
         """Stop it."""
         if (batch_idx, dataloader_idx) != self._argus_last_test_batch:
             self._argus_last_test_batch = (batch_idx, dataloader_idx)
-            self._argus_run.footprint.batch_ended(batch_size(batch))
+            self._argus_run.footprint.batch_ended(samples_in(batch))
 
     @never_raise
     def on_test_end(self, trainer: Any, pl_module: Any) -> None:

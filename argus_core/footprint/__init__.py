@@ -8,10 +8,10 @@
                 with footprint.epoch():
                     for x, y in loader:
                         train_step(x, y)
-                        footprint.step(samples=len(x))
+                        footprint.step(samples=x)  # or the whole batch, or a number
         with footprint.test():
             for x, y in test_loader:
-                with footprint.batch(samples=len(x)):
+                with footprint.batch(samples=x):
                     model(x)
     job.done({"MSE": mse, **footprint.metrics()})
 
@@ -26,6 +26,7 @@ from argus_core.footprint.clocks import SyncCuda
 from argus_core.footprint.footprint import Footprint
 from argus_core.footprint.model_size import model_footprint
 from argus_core.footprint.quantiles import Quantiles
+from argus_core.footprint.samples import samples_in
 from argus_core.footprint.stages import BatchCount
 
-__all__ = ["BatchCount", "Footprint", "Quantiles", "SyncCuda", "model_footprint"]
+__all__ = ["BatchCount", "Footprint", "Quantiles", "SyncCuda", "model_footprint", "samples_in"]

@@ -11,7 +11,9 @@ from argus_core.footprint.columns import Columns
 from argus_core.footprint.gpu import GpuSampler, gpu_memory
 from argus_core.footprint.host import HostLoad
 from argus_core.footprint.model_size import model_footprint
+from argus_core.footprint.samples import samples_in
 from argus_core.footprint.stages import BatchCount, TestStage, TrainingStage
+from argus_core.guard import never_raise
 
 __all__ = ["Footprint"]
 
@@ -96,11 +98,16 @@ class Footprint:
         """Take `seconds` of validation, measured by somebody else, off the running epoch."""
         self._train.validation_took(seconds)
 
-    def step(self, samples: int = 0) -> None:
-        """Count one training batch of this process; cheap enough for every step."""
+    def step(self, samples: Any = 0) -> None:
+        """Count one training batch of this process; cheap enough for every step.
+
+        Args:
+            samples: how many it held, or the batch itself: the length of its first tensor counts, which
+                `len(batch)` is not for a pair or a mapping. 0 if unknown.
+        """
         count = self._train.count
         count.batches += 1
-        count.samples += samples
+        count.samples += samples if type(samples) is int else _number(samples)
         if count.batches == 1:
             self.sample_memory()  # now, because data loader workers live inside an epoch only
 
@@ -148,18 +155,18 @@ class Footprint:
         if self._test is not None:
             self._test.clock.begin()
 
-    def batch_ended(self, samples: int = 0, batches: int = 1) -> None:
+    def batch_ended(self, samples: Any = 0, batches: int = 1) -> None:
         """Stop it.
 
         Args:
-            samples: samples of this process in the batch, 0 if unknown.
+            samples: samples of this process in the batch, or the batch itself, as for `step`.
             batches: how many batches ran between begin and end (Keras `steps_per_execution`).
         """
         test = self._test
         if test is None:
             return
         test.add(test.clock.end(), batches)
-        test.samples += samples
+        test.samples += samples if type(samples) is int else _number(samples)
         test.ends += 1
         if test.ends == 1:
             self.sample_memory()
@@ -245,8 +252,13 @@ class Footprint:
         self.test_ended()
 
     @contextlib.contextmanager
-    def batch(self, samples: int = 0) -> Iterator[None]:
-        """Measure one batch: its latency inside `test`, else it counts as a training batch."""
+    def batch(self, samples: Any = 0) -> Iterator[None]:
+        """Measure one batch: its latency inside `test`, else it counts as a training batch.
+
+        Args:
+            samples: how many it holds, or the batch itself, as for `step`.
+        """
+        samples = _number(samples)  # now: what runs inside may take parts out of the batch
         if self._test is None:
             yield
             self.step(samples)
@@ -283,6 +295,13 @@ class Footprint:
         self._train.restore(state["train"])
         self._load.restore(state["load"])
         self._gpu_utilization = state["gpu"]
+
+
+def _number(samples: Any) -> Any:
+    """Return a count of samples as it is, and a batch as the count of what is in it."""
+    if isinstance(samples, (int, float)) or getattr(samples, "shape", None) == ():
+        return samples
+    return never_raise(samples_in)(samples) or 0
 
 
 def _inference_columns(total_s: float, samples: float) -> Columns:

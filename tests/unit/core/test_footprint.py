@@ -9,6 +9,7 @@ import time
 import tracemalloc
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from argus_core.footprint import Footprint, Quantiles
@@ -101,6 +102,40 @@ def test_a_custom_loop_gets_all_columns_of_a_host():
     assert 1 < metrics["CPU_Memory"] < 100_000
     assert 0 < metrics["CPU_Utilization"] <= 100
     assert footprint.latency_warmup == 1
+
+
+X, Y = np.zeros((32, 8)), np.zeros(32)
+
+
+@pytest.mark.parametrize(
+    ("samples", "count"),
+    [
+        (32, 32),
+        (np.int64(32), 32),
+        (X, 32),
+        ((X, Y), 32),
+        ([X, Y], 32),
+        ({"x": X, "y": Y, "name": "train"}, 32),
+        ({"text": ["a"] * 32, "labels": Y}, 32),
+        (({"x": X}, Y), 32),
+        (["a", "b"], None),
+    ],
+    ids=["int", "numpy int", "array", "pair", "list", "mapping", "texts beside", "nested", "no array"],
+)
+def test_samples_are_counted_in_a_batch_as_in_a_number(samples, count):
+    footprint = Footprint()
+
+    with footprint.train():
+        footprint.step(samples=samples)
+    with footprint.test(), footprint.batch(samples=samples):
+        if isinstance(samples, dict):
+            samples.clear()  # as loops do that take the labels out
+
+    metrics = footprint.metrics()
+    trained = metrics.get("Samples_Per_Second", 0) * metrics["Total_Train_Time"]
+    tested = metrics.get("Inference_Throughput", 0) * metrics["Total_Inference_Time"]
+    assert trained == pytest.approx(count or 0)
+    assert tested == pytest.approx(count or 0)
 
 
 @pytest.mark.parametrize(("batches", "left_out"), [(9, 0), (10, 1)])
