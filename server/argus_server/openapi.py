@@ -173,6 +173,18 @@ def _schemas() -> dict[str, Schema]:
         ),
         "Epochs": _epochs(),
         "Comparison": _comparison(),
+        "Job": _object(
+            {
+                **dict.fromkeys(("project", "batch_id", "job_id", "status", "last_event_at"), _TEXT),
+                **dict.fromkeys(("model", "dataset", "seed", "commit", "command", "reason"), _MAYBE_TEXT),
+                **dict.fromkeys(("metrics", "cell", "events", "log", "load"), _list({"type": "object"})),
+                **dict.fromkeys(("config", "tags", "resources", "error"), _ANY),
+                "attempts_started_at": _list(_TEXT),
+            }
+        ),
+        "AllJobs": _object(
+            {"project": _TEXT, "total": _COUNT, "job_counts": _COUNTS, "jobs": _list({"type": "object"})}
+        ),
         "Why": _why_answer(),
         "Check": _check_answer(),
         "Doctor": _doctor_answer(),
@@ -529,6 +541,7 @@ def _reading() -> Schema:
                 parameters=_path("project", "batch_id"),
             )
         },
+        **_job_files(),
         "/p/{project}/compare.json": _compared("JSON", _ref("Comparison"), _JSON),
         "/p/{project}/compare.csv": _compared("CSV", _TEXT, "text/csv"),
         "/p/{project}/compare.md": _compared("Markdown", _TEXT, "text/markdown"),
@@ -602,6 +615,31 @@ def _reading() -> Schema:
             )
         },
     }
+
+
+def _job_files() -> Schema:
+    """Return the exports of the list of jobs, of a job and of its curves."""
+    kinds = (("csv", _TEXT, "text/csv"), ("json", None, _JSON), ("md", _TEXT, "text/markdown"))
+    statuses = {"enum": ["running", "stalled", "untested", "done", "failed"]}
+    filters = [*_FILTERS, _query("status", _list(statuses), "Only jobs in this status; can be repeated.")]
+    unknown = {"404": _answer("No event has named this job, or this project.")}
+    paths: Schema = {}
+    for ending, text, media_type in kinds:
+        for path, what, schema, answers, parameters in (
+            ("jobs", "Every job that passes the filters.", "AllJobs", {**_BAD_VIEW, **_UNKNOWN}, filters),
+            ("jobs/{batch_id}/{job_id}/job", "A job without its curves.", "Job", unknown, None),
+            ("jobs/{batch_id}/{job_id}/epochs", "The curves of a job.", "Epochs", unknown, None),
+        ):
+            own = _path("project") if parameters is not None else _path("project", "batch_id", "job_id")
+            answer = _answer(what, text or _ref(schema), media_type)
+            paths[f"/p/{{project}}/{path}.{ending}"] = {
+                "get": _operation(
+                    what,
+                    {"200": answer, **answers, "503": _BUSY},
+                    parameters=[*own, *(parameters or ())],
+                )
+            }
+    return paths
 
 
 def _compared(language: str, content: Schema, media_type: str) -> Schema:

@@ -77,6 +77,8 @@ def job_page(request: AnyRequest) -> Response[str]:
         "figures": figures(view, names, [own], others) if names else [],
         "series": [own, *others],
         "settings": settings_table(job.config),
+        "tags": settings_table(job.tags),
+        "resources": settings_table(job.resources) if is_member else {},
         "timeline": queries.timeline(name, s.batch_id, s.job_id),
         "log": queries.log(name, s.batch_id, s.job_id, LOG_LINES) if is_member else [],
         "load": _load(queries.snapshots(name, s, _SNAPSHOTS)),

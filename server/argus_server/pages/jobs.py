@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from litestar import Response, get
+from litestar.response import Stream
 
 from argus_server.errors import BadView
-from argus_server.exports.text import iso_time
+from argus_server.exports.jobs import job_record, jobs_csv, jobs_json, jobs_markdown
 from argus_server.pages.asking import (
     READ,
     AnyRequest,
@@ -22,6 +25,7 @@ from argus_server.pages.visitors import shown_jobs
 from argus_server.ranking.view import View
 from argus_server.storage.queries import STATUSES, JobFilter, JobList
 from argus_server.threads import in_thread
+from argus_server.urls import path_to
 
 __all__ = ["JOBS_ROUTES"]
 
@@ -50,13 +54,17 @@ def jobs_page(request: AnyRequest) -> Response[str]:
         if len(view.batch) == 1 and jobs.total
         else None,
         "pages": pages,
+        "exports": [
+            (label, path_to("p", name, f"jobs.{ending}", query=view.query(page=1)))
+            for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"))
+        ],
     }
     return render(request, Page("jobs.html", context))
 
 
 @get("/api/projects/{project:str}/jobs", guards=READ)
 @in_thread
-def jobs_json(request: AnyRequest) -> dict[str, Any]:
+def jobs_page_json(request: AnyRequest) -> dict[str, Any]:
     """List one page of jobs, latest first."""
     name = name_in(request, "project")
     view, jobs = _job_list(request, name, request.app.state.settings.page_rows)
@@ -65,28 +73,39 @@ def jobs_json(request: AnyRequest) -> dict[str, Any]:
         "page": view.page,
         "total": jobs.total,
         "job_counts": jobs.counts,
-        "jobs": [
-            {
-                "batch_id": job.batch_id,
-                "job_id": job.job_id,
-                "status": job.status,
-                "interrupted": job.interrupted,
-                "model": job.model,
-                "dataset": job.dataset,
-                "seed": job.seed,
-                "epoch": job.epoch,
-                "epochs_total": job.epochs_total,
-                "elapsed_s": job.elapsed_s,
-                "eta_s": job.eta_s,
-                "reason": job.reason,
-                "fast_dev_run": job.fast_dev_run,
-                "started_at": iso_time(job.started_us) or None,
-                "ended_at": iso_time(job.ended_us) or None,
-                "last_event_at": iso_time(job.last_event_us),
-            }
-            for job in jobs.jobs
-        ],
+        "jobs": [job_record(job) for job in jobs.jobs],
     }
 
 
-JOBS_ROUTES = [jobs_page, jobs_json]
+def _export(pieces: Iterator[Any], media_type: str) -> Response[Any]:
+    """Return an export as it comes; the first piece is made before the answer begins."""
+    first = next(pieces, b"")
+    return Stream(chain([first], pieces), media_type=media_type)
+
+
+@get("/p/{project:str}/jobs.csv", guards=READ)
+@in_thread
+def jobs_as_csv(request: AnyRequest) -> Response[Any]:
+    """Return every job that passes the filters as CSV."""
+    _, jobs = _job_list(request, name_in(request, "project"), None)
+    return _export(jobs_csv(jobs.jobs), "text/csv")
+
+
+@get("/p/{project:str}/jobs.json", guards=READ)
+@in_thread
+def jobs_as_json(request: AnyRequest) -> Response[Any]:
+    """Return every job that passes the filters as JSON."""
+    name = name_in(request, "project")
+    _, jobs = _job_list(request, name, None)
+    return _export(jobs_json(name, jobs), "application/json")
+
+
+@get("/p/{project:str}/jobs.md", guards=READ)
+@in_thread
+def jobs_as_markdown(request: AnyRequest) -> Response[Any]:
+    """Return every job that passes the filters as Markdown."""
+    _, jobs = _job_list(request, name_in(request, "project"), None)
+    return _export(jobs_markdown(jobs.jobs), "text/markdown")
+
+
+JOBS_ROUTES = [jobs_page, jobs_page_json, jobs_as_csv, jobs_as_json, jobs_as_markdown]

@@ -8,6 +8,7 @@ from argus_server.pages.check import CHECK_ROUTES
 from argus_server.pages.compare import COMPARE_ROUTES
 from argus_server.pages.doctor import DOCTOR_ROUTES
 from argus_server.pages.job import JOB_ROUTES
+from argus_server.pages.job_exports import JOB_EXPORT_ROUTES
 from argus_server.pages.jobs import JOBS_ROUTES
 from argus_server.pages.leaderboard import LEADERBOARD_ROUTES
 from argus_server.pages.matrix import MATRIX_ROUTES
@@ -24,6 +25,7 @@ PAGE_ROUTES = [
     *MATRIX_ROUTES,
     *JOBS_ROUTES,
     *JOB_ROUTES,
+    *JOB_EXPORT_ROUTES,
     *COMPARE_ROUTES,
     *BATCH_ROUTES,
     *WHY_ROUTES,

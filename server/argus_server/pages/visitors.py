@@ -46,7 +46,7 @@ def shown_job(grant: Grant, project: str, job: JobDetail) -> JobDetail:
     """Return the job as this caller may see it."""
     if grant.allows("read", project):
         return job
-    return replace(job, summary=_without_source(job.summary), command=None, error=None)
+    return replace(job, summary=_without_source(job.summary), command=None, error=None, resources=None)
 
 
 def shown_table(grant: Grant, project: str, table: RankedTable) -> RankedTable:

@@ -1,4 +1,4 @@
-"""The configuration of a job as a table: nested settings flat, each with one line of text."""
+"""What a job sent of any shape as a table: nested objects flat, each value as text."""
 
 from __future__ import annotations
 

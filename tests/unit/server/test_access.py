@@ -50,6 +50,27 @@ PRIVATE = {
     "GET /p/{project:str}/matrix.json": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /p/{project:str}/matrix.md": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /api/projects/{project:str}/matrix": "401 401 401 401 403 200 200 403 403 403 200 200 403",
+    "GET /p/{project:str}/jobs.csv": "401 401 401 401 403 200 200 403 403 403 200 200 403",
+    "GET /p/{project:str}/jobs.json": "401 401 401 401 403 200 200 403 403 403 200 200 403",
+    "GET /p/{project:str}/jobs.md": "401 401 401 401 403 200 200 403 403 403 200 200 403",
+    "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}/job.csv": (
+        "401 401 401 401 403 200 200 403 403 403 200 200 403"
+    ),
+    "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}/job.json": (
+        "401 401 401 401 403 200 200 403 403 403 200 200 403"
+    ),
+    "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}/job.md": (
+        "401 401 401 401 403 200 200 403 403 403 200 200 403"
+    ),
+    "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}/epochs.csv": (
+        "401 401 401 401 403 200 200 403 403 403 200 200 403"
+    ),
+    "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}/epochs.json": (
+        "401 401 401 401 403 200 200 403 403 403 200 200 403"
+    ),
+    "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}/epochs.md": (
+        "401 401 401 401 403 200 200 403 403 403 200 200 403"
+    ),
     "GET /p/{project:str}/compare": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /p/{project:str}/compare.csv": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /p/{project:str}/compare.json": "401 401 401 401 403 200 200 403 403 403 200 200 403",
@@ -119,6 +140,15 @@ OPENED = [
     "GET /p/{project:str}/matrix.json",
     "GET /p/{project:str}/matrix.md",
     "GET /api/projects/{project:str}/matrix",
+    "GET /p/{project:str}/jobs.csv",
+    "GET /p/{project:str}/jobs.json",
+    "GET /p/{project:str}/jobs.md",
+    "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}/job.csv",
+    "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}/job.json",
+    "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}/job.md",
+    "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}/epochs.csv",
+    "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}/epochs.json",
+    "GET /p/{project:str}/jobs/{batch_id:str}/{job_id:str}/epochs.md",
     "GET /p/{project:str}/compare",
     "GET /p/{project:str}/compare.csv",
     "GET /p/{project:str}/compare.json",
