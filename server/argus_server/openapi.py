@@ -111,9 +111,26 @@ _MORE_FILTERS = [
     _query("q", _TEXT, "Text in the name of the model, dataset, job or batch."),
 ]
 _PAGE = _query("page", {"type": "integer", "minimum": 1}, "Counted from 1.")
+_MODELS = [
+    _query("metric", _TEXT, "The metric that ranks models."),
+    _query(
+        "seeds", {"enum": ["mean", "median", "best", "last"]}, "How the jobs of a cell become one number."
+    ),
+    _query(
+        "missing",
+        {"enum": ["complete", "shared", "pairwise", "impute:worst"]},
+        "What becomes of models that miss a dataset.",
+    ),
+    _query("baseline", _TEXT, "The model that skill is measured against."),
+]
 _VIEW = [
-    _query("group", {"enum": ["job", "cell"]}, "A row for each job, or one for each model and dataset."),
-    _query("sort", _TEXT, "A metric, or model, dataset, seed."),
+    _query(
+        "group",
+        {"enum": ["job", "cell", "model"]},
+        "A row for each job, one for each model and dataset, or one for each model over all datasets.",
+    ),
+    *_MODELS,
+    _query("sort", _TEXT, "A metric, or model, dataset, seed; of models also average_rank, win_rate, skill."),
     _query("order", {"enum": ["asc", "desc"]}, "Without it, the best first."),
     *_FILTERS,
     *_MORE_FILTERS,
@@ -127,6 +144,7 @@ _GRID = [
     *_FILTERS,
     *_MORE_FILTERS,
 ]
+_TEST: Schema = {"enum": ["wilcoxon", "nemenyi"]}
 _BAD_VIEW = {"400": _answer("A parameter has a value that means nothing.")}
 
 
@@ -158,7 +176,8 @@ def _schemas() -> dict[str, Schema]:
         ),
         "AllRefused": _object({"error": _TEXT, **rejection, **batch}),
         "Projects": _object({"projects": _list(_project())}),
-        "Leaderboard": _leaderboard(),
+        "Leaderboard": {"anyOf": [_leaderboard(), _leaderboard_of_models()]},
+        **_comparisons(),
         "Matrix": _matrix(),
         "Jobs": _jobs(),
         "Batch": _batch({"project": _TEXT}),
@@ -305,6 +324,81 @@ def _doctor_answer() -> Schema:
         }
     )
     return _object({"project": _TEXT, "findings": _list(finding), "remedies": _list(remedy)})
+
+
+def _leaderboard_of_models() -> Schema:
+    number = _or_null({"type": "number"})
+    column = {"key": _TEXT, "id": _TEXT, "label": _TEXT, "unit": _TEXT, "direction": _TEXT, "kind": _TEXT}
+    row = {
+        "rank": _MAYBE_COUNT,
+        "tier": _MAYBE_TEXT,
+        "model": _MAYBE_TEXT,
+        "n": _COUNT,
+        "is_baseline": _FLAG,
+        "statistics": {"type": "object"},
+        "interval": _or_null(_list({"type": "number"})),
+        "not_separable": _FLAG,
+        "imputed": _FLAG,
+        "cells": {"type": "object"},
+        "display": {"type": "object", "additionalProperties": _TEXT},
+    }
+    gap = {"dataset": _TEXT, "kind": _TEXT, "text": _TEXT, "job": _or_null(_list(_TEXT))}
+    return _object(
+        {
+            "project": _TEXT,
+            "view": {"type": "object"},
+            "ranked_by": _MAYBE_TEXT,
+            "verdict": _object({"text": _TEXT, "leaders": _list(_TEXT), "not_separable": _list(_TEXT)}),
+            "notes": _list(_TEXT),
+            "columns": _list(_object(column)),
+            "total": _COUNT,
+            "rows": _list(_object(row)),
+            "not_ranked": _list(_object({**row, "provisional_rank": number, "gaps": _list(_object(gap))})),
+        }
+    )
+
+
+def _comparisons() -> dict[str, Schema]:
+    """Return the answers of the pages that compare models."""
+    number = _or_null({"type": "number"})
+    head = {"project": _TEXT, "metric": _MAYBE_TEXT, "notes": _list(_TEXT)}
+    pair = {"a": _TEXT, "b": _TEXT, "wins": _COUNT, "ties": _COUNT, "losses": _COUNT}
+    pair |= {"difference": number, "p": number, "separable": _FLAG}
+    point = {"model": _TEXT, "average_rank": number, "value": number, "cost": number, "front": _FLAG}
+    model = {"model": _TEXT, "best": _COUNT, "worst": _COUNT, "first": _COUNT}
+    places = {"type": "object", "additionalProperties": _COUNT}
+    return {
+        "Pairs": _object(
+            {
+                **head,
+                "test": {"enum": ["wilcoxon", "nemenyi"]},
+                "datasets": _COUNT,
+                "sentence": _TEXT,
+                "overall_p": number,
+                "critical_difference": number,
+                "models": _list(_object({"model": _TEXT, "average_rank": number})),
+                "cliques": _list(_list(_TEXT)),
+                "pairs": _list(_object(pair)),
+            }
+        ),
+        "Pareto": _object(
+            {
+                **head,
+                "cost": _MAYBE_TEXT,
+                "datasets": _COUNT,
+                "without_cost": _list(_TEXT),
+                "models": _list(_object({**point, "beaten_by": _MAYBE_TEXT})),
+            }
+        ),
+        "Sensitivity": _object(
+            {
+                **head,
+                "sentence": _TEXT,
+                "models": _list(_object(model)),
+                "variants": _list(_object({"kind": _TEXT, "name": _TEXT, "places": places})),
+            }
+        ),
+    }
 
 
 def _check_answer() -> Schema:
@@ -498,6 +592,22 @@ def _reading() -> Schema:
         ]
         return {"get": _operation(summary, answers, parameters=[*_path("project"), *more])}
 
+    def compared(page: str, summary: str, *parameters: Schema) -> Schema:
+        asked = [*_path("project"), *_MODELS[:3], *parameters, *_FILTERS, *_MORE_FILTERS]
+        found = {}
+        for ending, content, media_type in (
+            ("json", _ref(page.capitalize()), _JSON),
+            ("csv", _TEXT, "text/csv"),
+        ):
+            answers = {
+                "200": _answer("The whole.", content, media_type),
+                **_BAD_VIEW,
+                **_UNKNOWN,
+                "503": _BUSY,
+            }
+            found[f"/p/{{project}}/{page}.{ending}"] = {"get": _operation(summary, answers, parameters=asked)}
+        return found
+
     as_json = board("The leaderboard as JSON.", _ref("Leaderboard"), _JSON)
     statuses = {"enum": ["running", "stalled", "untested", "done", "failed"]}
     return {
@@ -514,6 +624,11 @@ def _reading() -> Schema:
         "/p/{project}/leaderboard.tex": board(
             "The leaderboard as LaTeX, for booktabs and siunitx.", _TEXT, "application/x-tex"
         ),
+        **compared("pairs", "Every model against every other.", _query("test", _TEST, "By which test.")),
+        **compared(
+            "pareto", "Quality against cost.", _query("cost", _TEXT, "The cost; without it, the usual.")
+        ),
+        **compared("sensitivity", "The places of models under every variant of the board."),
         "/api/projects/{project}/matrix": grid("Models and datasets as JSON.", _ref("Matrix"), _JSON),
         "/p/{project}/matrix.json": grid("The same.", _ref("Matrix"), _JSON),
         "/p/{project}/matrix.csv": grid("Models and datasets as CSV.", _TEXT, "text/csv"),

@@ -169,10 +169,10 @@ def models_markdown(table: RankedTable) -> Iterator[str]:
             )
             + "\n\n"
         )
-    lines = [["#", *(_heading(column) for column in table.columns)]]
-    lines.append(["--:", ":--", *("--:" for _ in table.columns[1:])])
+    lines = [["#", *(_heading(column) for column in table.layout)]]
+    lines.append(["--:", ":--", *("--:" for _ in table.layout[1:])])
     lines += [
-        [row.tier, markdown_text(row.model or "—"), *(_cell(row, column) for column in table.columns[1:])]
+        [row.tier, markdown_text(row.model or "—"), *(_cell(row, column) for column in table.layout[1:])]
         for row in table.rows
     ]
     yield _lines(lines)

@@ -28,7 +28,7 @@ def models_latex(table: RankedTable, version: object) -> Iterator[str]:
         version: what changes whenever the data do; a part of the hash in the caption.
     """
     digest = view_hash(table.project, table.view, version)
-    kinds = "l" + "r" * (len(table.columns) - 1)
+    kinds = "l" + "r" * (len(table.layout) - 1)
     yield (
         f"% {path_to('p', table.project, 'leaderboard', query=table.view.query(page=1))}\n"
         "% \\usepackage{booktabs,siunitx}\n"
@@ -38,7 +38,7 @@ def models_latex(table: RankedTable, version: object) -> Iterator[str]:
         f"\\label{{tab:argus-{digest}}}\n"
         f"\\begin{{tabular}}{{r{kinds}}}\n\\toprule\n"
     )
-    yield " & ".join(["\\#", *map(heading, table.columns)]) + END + "\\midrule\n"
+    yield " & ".join(["\\#", *map(heading, table.layout)]) + END + "\\midrule\n"
     by_rank = table.view.sort == "average_rank" and table.view.order == "asc"
     for place, row in enumerate(table.rows):
         yield ("\\midrule\n" if place and row.opens_tier and by_rank else "") + _row(table, row)
@@ -68,7 +68,7 @@ def _caption(table: RankedTable) -> str:
 
 def _row(table: RankedTable, row: Row) -> str:
     cells = [latex_text(row.tier) if row.tier else "--", latex_text(row.model or "—")]
-    cells += [_cell(cell_of(row, column), column) for column in table.columns[1:]]
+    cells += [_cell(cell_of(row, column), column) for column in table.layout[1:]]
     return " & ".join(cells) + END
 
 

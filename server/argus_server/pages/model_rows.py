@@ -14,7 +14,7 @@ from argus_server.ranking.values import raw_text
 from argus_server.ranking.view import View
 from argus_server.urls import path_to, segment
 
-__all__ = ["Heading", "gap_items", "headings", "interval", "page_columns", "raw", "statistic", "value"]
+__all__ = ["Heading", "gap_items", "headings", "interval", "raw", "statistic", "value"]
 
 WIDTH, HEIGHT, PAD = 96, 14, 6
 _MOST_NAMED = 3
@@ -38,17 +38,6 @@ class Heading:
     arrow: str
     arrow_word: str
     aria_sort: str
-
-
-def page_columns(table: RankedTable, asked: View) -> list[Column]:
-    """Return the columns of the page: those asked for, else the ranking metric and the costs."""
-    if asked.col:
-        return list(table.columns)
-    return [
-        column
-        for column in table.columns
-        if column.kind != "metric" or column.key == table.ranked_by or column.role == "cost"
-    ]
 
 
 def headings(table: RankedTable, columns: Sequence[Column], asked: View) -> list[Heading]:

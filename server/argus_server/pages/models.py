@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from litestar import Response
@@ -14,32 +13,18 @@ from argus_server.pages.model_rows import (
     gap_items,
     headings,
     interval,
-    page_columns,
     raw,
     statistic,
     value,
 )
+from argus_server.pages.model_views import MISSING, SEEDS, tabs
 from argus_server.pages.render import Page, render
 from argus_server.pages.visitors import shown_table
 from argus_server.ranking.models import rank_models
 from argus_server.ranking.view import View, column_id
 from argus_server.urls import path_to
 
-__all__ = ["MISSING", "SEEDS", "models_page"]
-
-SEEDS = (
-    ("mean", "mean ± std"),
-    ("median", "median"),
-    ("last", "last"),
-    ("best", "best of n"),
-)
-MISSING = (
-    ("complete", "rank complete models only"),
-    ("shared", "datasets that all have"),
-    ("pairwise", "datasets that each pair has"),
-    ("impute:worst", "fill in the worst ‡"),
-)
-_PAGES = (("Pairs", "pairs"), ("Pareto", "pareto"), ("Sensitivity", "sensitivity"))
+__all__ = ["models_page"]
 
 
 def models_page(request: AnyRequest, view: View) -> Response[Any]:
@@ -53,16 +38,14 @@ def models_page(request: AnyRequest, view: View) -> Response[Any]:
         table = shown_table(request.user, name, rank_models(view, board))
         settings = board.settings
         reported = [key for key in board.keys if key.meaning.role != "hidden"]
-        columns = page_columns(table, view)
-        everything = rank_models(replace(view, col=()), board).columns
     context = {
         **frame,
         "table": table,
         "asked": view,
-        "columns": columns,
-        "all_columns": everything,
+        "columns": table.layout,
+        "all_columns": table.columns,
         "column_id": column_id,
-        "headings": headings(table, columns, view),
+        "headings": headings(table, table.layout, view),
         "metrics": reported,
         "model_names": settings.models,
         "baseline": view.baseline or settings.baseline or "",
@@ -74,10 +57,8 @@ def models_page(request: AnyRequest, view: View) -> Response[Any]:
         "statistic": statistic,
         "value": value,
         "raw": raw,
-        "pages_of_models": [
-            (label, path_to("p", name, page, query=view.query(group="job", col=(), sort="", order="")))
-            for label, page in _PAGES
-        ],
+        "page_name": "leaderboard",
+        "tabs": tabs(name, view),
         "exports": [
             (label, path_to("p", name, f"leaderboard.{ending}", query=view.query(page=1)))
             for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"), ("LaTeX", "tex"))

@@ -12,8 +12,11 @@ from argus_server.pages.job_exports import JOB_EXPORT_ROUTES
 from argus_server.pages.jobs import JOBS_ROUTES
 from argus_server.pages.leaderboard import LEADERBOARD_ROUTES
 from argus_server.pages.matrix import MATRIX_ROUTES
+from argus_server.pages.pairs import PAIRS_ROUTES
+from argus_server.pages.pareto import PARETO_ROUTES
 from argus_server.pages.projects import PROJECT_ROUTES
 from argus_server.pages.saved_views import SAVED_VIEW_ROUTES
+from argus_server.pages.sensitivity import SENSITIVITY_ROUTES
 from argus_server.pages.settings import SETTINGS_ROUTES
 from argus_server.pages.why import WHY_ROUTES
 
@@ -21,6 +24,9 @@ __all__ = ["PAGE_ROUTES"]
 
 PAGE_ROUTES = [
     *PROJECT_ROUTES,
+    *SENSITIVITY_ROUTES,
+    *PARETO_ROUTES,
+    *PAIRS_ROUTES,
     *LEADERBOARD_ROUTES,
     *MATRIX_ROUTES,
     *JOBS_ROUTES,

@@ -61,6 +61,11 @@ class Together:
     metric: str | None = None
     higher: bool = False
 
+    def measure(self, jobs: Sequence[DoneJob], key: str) -> Measure | None:
+        """Return what some jobs measured together of one metric."""
+        some = [replace(job, metrics={key: job.metrics[key]}) for job in jobs if key in job.metrics]
+        return self.measures(some).get(key) if some else None
+
     def measures(self, jobs: Sequence[DoneJob]) -> dict[str, Measure]:
         """Return what some jobs measured together."""
         chosen = self._chosen(jobs)

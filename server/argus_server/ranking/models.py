@@ -97,8 +97,8 @@ def rank_models(view: View, board: Board) -> RankedTable:
     asked = replace(view, page=1, after="", col=())
     table = board.memo(repr(("models", asked)), lambda: _rank_models(view, board))
     unranked = _with_reasons(table.unranked, table, view, board)
-    columns = _chosen_columns(table.columns, view.col)
-    return replace(table, unranked=unranked, columns=columns, view=replace(table.view, col=view.col))
+    layout = _chosen_columns(table, view.col)
+    return replace(table, unranked=unranked, layout=layout, view=replace(table.view, col=view.col))
 
 
 def _rank_models(view: View, board: Board) -> RankedTable:
@@ -106,11 +106,17 @@ def _rank_models(view: View, board: Board) -> RankedTable:
     return _Table(view, board, found).table()
 
 
-def _chosen_columns(columns: Sequence[Column], col: Sequence[str]) -> Sequence[Column]:
-    """Return the columns that a view names, in its order, behind the model; all where it names none."""
-    by_id = {column.id: column for column in columns}
+def _chosen_columns(table: RankedTable, col: Sequence[str]) -> list[Column]:
+    """Return the columns that people read: those of the view, else the ranking metric and the costs."""
+    by_id = {column.id: column for column in table.columns}
     chosen = [by_id[name] for name in col if name in by_id and name != "model"]
-    return [columns[0], *chosen] if chosen else columns
+    if chosen:
+        return [table.columns[0], *chosen]
+    return [
+        column
+        for column in table.columns
+        if column.kind != "metric" or column.key == table.ranked_by or column.role == "cost"
+    ]
 
 
 # --- the table --------------------------------------------------------------------------------

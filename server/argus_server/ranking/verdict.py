@@ -13,7 +13,7 @@ from argus_server.ranking.standing import Standing
 from argus_server.ranking.statistics import ALPHA, Friedman
 from argus_server.ranking.view import Missing, Seeds
 
-__all__ = ["give_verdict", "p_text"]
+__all__ = ["give_verdict", "overall_text", "p_text"]
 
 _MOST_NAMED = 4
 
@@ -112,27 +112,29 @@ def _say_tests(said: _Sentences, standing: Standing, close: Sequence[str], n: in
     if n < standing.needed:
         said.say(
             f". With {n} datasets no outcome could separate one of {k} models from the leader:"
-            f" {standing.needed} are needed. {_overall(standing)}"
+            f" {standing.needed} are needed. {overall_text(standing)}"
         )
     elif not standing.tiers.leader:
         said.say(
-            f"; the models as a whole cannot be told apart: their order may be chance. {_overall(standing)}"
+            "; the models as a whole cannot be told apart: their order may be chance."
+            f" {overall_text(standing)}"
         )
     elif close:
         said.say("; ")
         said.name(close)
         verb = "is" if len(close) == 1 else "are"
         said.say(
-            f" {verb} not separable from {it} (exact Wilcoxon, Holm, α = {ALPHA:g}). {_overall(standing)}"
+            f" {verb} not separable from {it} (exact Wilcoxon, Holm, α = {ALPHA:g}). {overall_text(standing)}"
         )
     else:
         said.say(
             f"; every other model is separated from {it} (exact Wilcoxon, Holm, α = {ALPHA:g})."
-            f" {_overall(standing)}"
+            f" {overall_text(standing)}"
         )
 
 
-def _overall(standing: Standing) -> str:
+def overall_text(standing: Standing) -> str:
+    """Return what the test of all models together says."""
     test = standing.overall
     if isinstance(test, Friedman):
         f = "∞" if math.isinf(test.f) else f"{test.f:.3g}"

@@ -31,6 +31,7 @@ Seeds = Literal["mean", "median", "best", "last"]
 Missing = Literal["complete", "shared", "pairwise", "impute:worst"]
 Content = Literal["mean", "best", "n", "rank", "delta"]
 Rows = Literal["rank", "name"]
+PairTest = Literal["wilcoxon", "nemenyi"]
 
 IDENTITY = ("model", "dataset", "seed")
 CURVE = "val_curve"
@@ -43,7 +44,7 @@ _RESERVED = frozenset(
 _PREFIX = "metric:"
 _CONDITION = re.compile(r"(?P<key>.+?)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[^<>=]+)", re.DOTALL)
 _FILTERS = ("model", "dataset", "batch", "seed", "host", "user", "status")
-_SINGLE = ("group", "metric", "seeds", "missing", "baseline", "sort", "order", "cell", "rows")
+_SINGLE = ("group", "metric", "seeds", "missing", "baseline", "sort", "order", "cell", "rows", "test", "cost")
 MOST_THEN = 5
 """Each further column costs a join of all jobs."""
 _DEFAULTS = (
@@ -52,6 +53,7 @@ _DEFAULTS = (
     ("missing", "complete"),
     ("cell", "mean"),
     ("rows", "rank"),
+    ("test", "wilcoxon"),
     ("page", "1"),
 )
 
@@ -141,6 +143,8 @@ class View:
         cell: what a cell of a matrix shows: the number that its jobs come to, that of the best of them, how
             many they are, the rank within the dataset, or the difference to the baseline in percent.
         rows: whether the models of a matrix stand by average rank or by name.
+        test: by which test the pairs of models are compared.
+        cost: id of the metric that quality is held against; empty for the usual one.
         transpose: whether the datasets of a matrix are its rows.
         page: counted from 1.
         after: the cursor behind which the page begins; `page` then only says its number.
@@ -166,6 +170,8 @@ class View:
     where: tuple[Condition, ...] = ()
     cell: Content = "mean"
     rows: Rows = "rank"
+    test: PairTest = "wilcoxon"
+    cost: str = ""
     transpose: bool = False
     page: int = 1
     after: str = ""
@@ -203,6 +209,8 @@ class View:
             where=tuple(dict.fromkeys(Condition.parse(text) for text in several.get("where", ()))),
             cell=cast(Content, _one_of("cell", single.get("cell", "mean"), get_args(Content))),
             rows=cast(Rows, _one_of("rows", single.get("rows", "rank"), get_args(Rows))),
+            test=cast(PairTest, _one_of("test", single.get("test", "wilcoxon"), get_args(PairTest))),
+            cost=single.get("cost", ""),
             transpose=_one_of("transpose", single.get("transpose", ""), ("", "1")) == "1",
             page=_page(single.get("page", "1")),
             after=single.get("after", ""),

@@ -36,7 +36,7 @@ from argus_server.ranking.statistics.significance import (
     smallest_n,
     wilcoxon,
 )
-from argus_server.ranking.statistics.tiers import ALPHA, Against, Tiers, find_tiers
+from argus_server.ranking.statistics.tiers import ALPHA, Against, Tiers, cliques, find_tiers
 
 __all__ = [
     "ALPHA",
@@ -51,6 +51,7 @@ __all__ = [
     "Wilcoxon",
     "WinLoss",
     "average_ranks",
+    "cliques",
     "critical_difference",
     "find_tiers",
     "fractional_ranks",

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from argus_server.ranking.statistics.comparisons import EXACT, Floats, Ties
 from argus_server.ranking.statistics.significance import Wilcoxon, holm, wilcoxon
 
-__all__ = ["ALPHA", "Against", "Tiers", "find_tiers"]
+__all__ = ["ALPHA", "Against", "Tiers", "cliques", "find_tiers"]
 
 ALPHA = 0.05
 
@@ -45,6 +46,22 @@ class Tiers:
 
     def _close(self, model: int) -> bool:
         return model in self.leader and not self.leader[model].separated
+
+
+def cliques(separated: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return the runs of models, in order, no two of which are separated: as (first, last), the longest only.
+
+    They are the bars of a critical-difference diagram (Demšar 2006, §3.2.4). A run has two models at least.
+    """
+    k = len(separated)
+    found: list[tuple[int, int]] = []
+    for first in range(k):
+        last = first
+        while last + 1 < k and not separated[first : last + 1, last + 1].any():
+            last += 1
+        if last > first and (not found or last > found[-1][1]):
+            found.append((first, last))
+    return found
 
 
 def find_tiers(

@@ -1,0 +1,165 @@
+"""Pairs of models, quality against cost, and places under many variants, as CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from argus_server.exports.text import csv_text
+from argus_server.ranking.pairs import PairTable
+from argus_server.ranking.pareto import Pareto
+from argus_server.ranking.sensitivity import Sensitivity
+
+__all__ = [
+    "pairs_csv",
+    "pairs_json",
+    "pareto_csv",
+    "pareto_json",
+    "sensitivity_csv",
+    "sensitivity_json",
+]
+
+
+def _csv(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow([csv_text(name) for name in header])
+    writer.writerows([csv_text(value) for value in row] for row in rows)
+    return out.getvalue()
+
+
+def pairs_csv(table: PairTable) -> str:
+    """Return one row for each two models, the one with the better average rank first; raw values."""
+    header = ("a", "b", "rank_a", "rank_b", "wins", "ties", "losses", "difference", "p", "separable")
+    ranks = dict(zip(table.models, table.average_ranks, strict=True))
+    rows = []
+    for place, a in enumerate(table.models):
+        for b in table.models[place + 1 :]:
+            pair = table.pairs[a, b]
+            told = "yes" if pair.separated else "no"
+            counts = (pair.wins, pair.ties, pair.losses, pair.difference)
+            rows.append((a, b, ranks[a], ranks[b], *counts, pair.p, told))
+    return _csv(header, rows)
+
+
+def pairs_json(table: PairTable) -> bytes:
+    """Return all pairs, with what was tested."""
+    ranks = dict(zip(table.models, table.average_ranks, strict=True))
+    return msgspec.json.encode(
+        {
+            "project": table.project,
+            "metric": table.metric,
+            "test": table.test,
+            "datasets": table.datasets,
+            "sentence": table.sentence,
+            "notes": table.notes,
+            "overall_p": table.overall.p if table.overall is not None else None,
+            "critical_difference": table.critical_difference,
+            "models": [{"model": model, "average_rank": ranks[model]} for model in table.models],
+            "cliques": [table.models[first : last + 1] for first, last in table.cliques],
+            "pairs": [
+                {
+                    "a": a,
+                    "b": b,
+                    "wins": pair.wins,
+                    "ties": pair.ties,
+                    "losses": pair.losses,
+                    "difference": pair.difference,
+                    "p": pair.p,
+                    "separable": pair.separated,
+                }
+                for place, a in enumerate(table.models)
+                for b in table.models[place + 1 :]
+                for pair in (table.pairs[a, b],)
+            ],
+        }
+    )
+
+
+def pareto_csv(pareto: Pareto) -> str:
+    """Return one row for each model; raw values."""
+    over = "average_rank" if pareto.datasets > 1 else "value"
+    header = (
+        "model",
+        over,
+        f"{pareto.metric or ''} (mean)",
+        f"{pareto.cost or ''} (mean)",
+        "front",
+        "beaten_by",
+    )
+    return _csv(
+        header,
+        (
+            (
+                point.model,
+                point.quality,
+                point.value,
+                point.cost,
+                "yes" if point.is_front else "no",
+                point.beaten_by,
+            )
+            for point in pareto.points
+        ),
+    )
+
+
+def pareto_json(pareto: Pareto) -> bytes:
+    """Return every model with its quality and its cost."""
+    return msgspec.json.encode(
+        {
+            "project": pareto.project,
+            "metric": pareto.metric,
+            "cost": pareto.cost,
+            "datasets": pareto.datasets,
+            "notes": pareto.notes,
+            "without_cost": pareto.left_out,
+            "models": [
+                {
+                    "model": point.model,
+                    "average_rank": point.quality if pareto.datasets > 1 else None,
+                    "value": point.value,
+                    "cost": point.cost,
+                    "front": point.is_front,
+                    "beaten_by": point.beaten_by or None,
+                }
+                for point in pareto.points
+            ],
+        }
+    )
+
+
+def sensitivity_csv(table: Sensitivity) -> str:
+    """Return one row for each variant, with the place of every model."""
+    header = ("kind", "variant", *table.models)
+    return _csv(
+        header,
+        (
+            (variant.kind, variant.name, *(variant.places.get(model) for model in table.models))
+            for variant in table.variants
+        ),
+    )
+
+
+def sensitivity_json(table: Sensitivity) -> bytes:
+    """Return the places of the models under every variant."""
+    return msgspec.json.encode(
+        {
+            "project": table.project,
+            "metric": table.metric,
+            "sentence": table.sentence,
+            "notes": table.notes,
+            "models": [
+                {"model": model, "best": ends[0], "worst": ends[1], "first": table.firsts(model)[0]}
+                for model in table.models
+                if (ends := table.range_of(model)) is not None
+            ],
+            "variants": [
+                {"kind": variant.kind, "name": variant.name, "places": dict(variant.places)}
+                for variant in table.variants
+            ],
+        }
+    )

@@ -1,0 +1,104 @@
+"""What the pages about models have in common: the view, the frame, the exports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from litestar import Response
+
+from argus_server.pages.asking import AnyRequest, asked_view, name_in, queries_of
+from argus_server.pages.conditional import entity_tag, not_modified
+from argus_server.pages.frame import project_frame, pulse_tag
+from argus_server.pages.render import Page, render
+from argus_server.ranking.board import Board
+from argus_server.ranking.view import View, column_id
+from argus_server.urls import path_to
+
+__all__ = ["MISSING", "PAGES", "SEEDS", "export_of", "page_of", "tabs"]
+
+T = TypeVar("T")
+
+SEEDS = (
+    ("mean", "mean ± std"),
+    ("median", "median"),
+    ("last", "last"),
+    ("best", "best of n"),
+)
+MISSING = (
+    ("complete", "rank complete models only"),
+    ("shared", "datasets that all have"),
+    ("pairwise", "datasets that each pair has"),
+    ("impute:worst", "fill in the worst ‡"),
+)
+PAGES = (("Pairs", "pairs"), ("Pareto", "pareto"), ("Sensitivity", "sensitivity"))
+
+
+def tabs(project: str, view: View) -> list[tuple[str, str, str]]:
+    """Return the pages about models with the same question: (name, label, address)."""
+    query = view.query(group="job", col=(), sort="", order="", then=(), page=1)
+    models = path_to("p", project, "leaderboard", query=view.query(group="model", page=1))
+    found = [("leaderboard", "Models", models)]
+    return found + [(page, label, path_to("p", project, page, query=query)) for label, page in PAGES]
+
+
+def page_of(
+    request: AnyRequest,
+    page: str,
+    rank: Callable[[View, Board], T],
+    more: Callable[[T, dict[str, str]], dict[str, Any]],
+) -> Response[Any]:
+    """Return one of the pages about models.
+
+    Args:
+        request: what is asked.
+        page: its name, in the address and as a template.
+        rank: what it shows.
+        more: what else its template needs, given that and the names to show for models.
+    """
+    name, view = name_in(request, "project"), asked_view(request)
+    frame = project_frame(request, name, "leaderboard")
+    tag = entity_tag(request, queries_of(request).version(name), pulse_tag(frame))
+    if unchanged := not_modified(request, tag):
+        return unchanged
+    with queries_of(request).board(name, _of_models(view)) as board:
+        table = rank(view, board)
+        settings = board.settings
+        metrics = [key for key in board.keys if key.meaning.role != "hidden"]
+    context = {
+        **frame,
+        "table": table,
+        "asked": view,
+        "page_name": page,
+        "tabs": tabs(name, view),
+        "metrics": metrics,
+        "model_names": settings.models,
+        "dataset_names": settings.datasets,
+        "column_id": column_id,
+        "seeds": SEEDS,
+        "missing": MISSING,
+        "exports": [
+            (label, path_to("p", name, f"{page}.{ending}", query=view.query()))
+            for label, ending in (("CSV", "csv"), ("JSON", "json"))
+        ],
+        **more(table, settings.models),
+    }
+    return render(request, Page(f"{page}.html", context, headers={"ETag": tag}))
+
+
+def export_of(
+    request: AnyRequest, rank: Callable[[View, Board], T], write: Callable[[T], str | bytes], media_type: str
+) -> Response[Any]:
+    """Return the same as a file."""
+    name, view = name_in(request, "project"), asked_view(request)
+    tag = entity_tag(request, queries_of(request).version(name))
+    if unchanged := not_modified(request, tag):
+        return unchanged
+    with queries_of(request).board(name, _of_models(view)) as board:
+        content = write(rank(view, board))
+    return Response(content, media_type=media_type, headers={"ETag": tag})
+
+
+def _of_models(view: View) -> View:
+    """Return a view of the same jobs that asks for a board of models."""
+    return View(group="model", batch=view.batch)

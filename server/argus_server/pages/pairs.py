@@ -1,0 +1,42 @@
+"""Every model against every other: its page and its exports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Response, get
+
+from argus_server.exports.comparisons import pairs_csv, pairs_json
+from argus_server.pages.asking import READ, AnyRequest
+from argus_server.pages.diagrams import critical_differences
+from argus_server.pages.model_views import export_of, page_of
+from argus_server.ranking.pairs import rank_pairs
+from argus_server.threads import in_thread
+
+__all__ = ["PAIRS_ROUTES"]
+
+
+@get("/p/{project:str}/pairs", guards=READ)
+@in_thread
+def pairs_page(request: AnyRequest) -> Response[Any]:
+    """Show every model against every other."""
+    return page_of(
+        request, "pairs", rank_pairs, lambda table, names: {"diagram": critical_differences(table, names)}
+    )
+
+
+@get("/p/{project:str}/pairs.csv", guards=READ)
+@in_thread
+def pairs_as_csv(request: AnyRequest) -> Response[Any]:
+    """Return the same as CSV, raw values."""
+    return export_of(request, rank_pairs, pairs_csv, "text/csv")
+
+
+@get("/p/{project:str}/pairs.json", guards=READ)
+@in_thread
+def pairs_as_json(request: AnyRequest) -> Response[Any]:
+    """Return the same as JSON."""
+    return export_of(request, rank_pairs, pairs_json, "application/json")
+
+
+PAIRS_ROUTES = [pairs_page, pairs_as_csv, pairs_as_json]

@@ -1,0 +1,232 @@
+"""Every model against every other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from argus_server.ranking.board import Board
+from argus_server.ranking.format import Style, choose_style, choose_unit
+from argus_server.ranking.models import model_board
+from argus_server.ranking.scores import Field, Scores, choose_field
+from argus_server.ranking.standing import Standing, stand
+from argus_server.ranking.statistics import (
+    ALPHA,
+    Friedman,
+    SkillingsMack,
+    cliques,
+    critical_difference,
+    holm,
+    nemenyi_p,
+    smallest_n,
+    wilcoxon,
+    win_loss,
+)
+from argus_server.ranking.statistics.comparisons import Floats
+from argus_server.ranking.verdict import overall_text, p_text
+from argus_server.ranking.view import View
+
+__all__ = ["MOST_MODELS", "Pair", "PairTable", "rank_pairs"]
+
+MOST_MODELS = 40
+"""Eight hundred pairs are as many as a page can show, and more than a correction leaves power for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Model `a` against model `b`.
+
+    Attributes:
+        wins, ties, losses: on how many datasets a is better, neither is, b is.
+        difference: mean over the datasets of a − b, in the metric's own unit; None without a common dataset.
+        display: the same as it is shown.
+        p: of the test; corrected for the number of pairs. None where nothing is tested.
+        separated: whether the data tell a from b.
+    """
+
+    a: str
+    b: str
+    wins: int
+    ties: int
+    losses: int
+    difference: float | None
+    display: str
+    p: float | None
+    separated: bool
+
+    @property
+    def p_text(self) -> str:
+        """The p-value as papers print it."""
+        return "" if self.p is None else p_text(self.p)
+
+
+@dataclass(frozen=True, slots=True)
+class PairTable:
+    """All pairs of the ranked models.
+
+    Attributes:
+        models: best average rank first.
+        pairs: (a, b) → the pair, for every two different models in both orders.
+        test: `wilcoxon` or `nemenyi`, which was done.
+        critical_difference: of average ranks, by Nemenyi; None for the other test.
+        cliques: runs of models in order, no two of which can be told apart, two models at least.
+        sentence: what came of it.
+    """
+
+    project: str
+    view: View
+    metric: str | None
+    unit: str
+    models: Sequence[str]
+    average_ranks: Sequence[float]
+    pairs: dict[tuple[str, str], Pair]
+    test: str
+    overall: Friedman | SkillingsMack | None
+    critical_difference: float | None
+    cliques: Sequence[tuple[int, int]]
+    datasets: int
+    sentence: str
+    notes: Sequence[str]
+
+
+def rank_pairs(view: View, board: Board) -> PairTable:
+    """Return all pairs of the models that a view of models ranks."""
+    return board.memo(repr(("pairs", view)), lambda: _rank_pairs(view, board))
+
+
+def _rank_pairs(view: View, board: Board) -> PairTable:
+    found = model_board(view, board)
+    notes = list(found.notes)
+    scores = found.scores
+    if scores is None:
+        return _nothing(view, board, found.metric, notes)
+    field = choose_field(scores, view.missing)
+    standing = stand(field, scores, with_interval=False)
+    order = standing.order[:MOST_MODELS]
+    if len(standing.order) > MOST_MODELS:
+        notes.append(f"These are the best {MOST_MODELS} of {len(standing.order)} models.")
+    n = len(field.datasets)
+    if len(order) < 2 or n < 1:
+        notes.append("There are no two models to compare. Another policy for missing values may help.")
+        return _nothing(view, board, found.metric, notes)
+    by_ranks = view.test == "nemenyi"
+    if by_ranks and (field.has_gaps or n < 2):
+        by_ranks = False
+        notes.append("Nemenyi's test needs a value of every model on every dataset, and two datasets.")
+    p = _by_ranks(standing, order, n) if by_ranks else _by_signed_ranks(field, scores, order)
+    differ = standing.overall is not None and standing.overall.p <= ALPHA
+    separated = (p <= ALPHA) & (differ or by_ranks)
+    names = [scores.models[field.models[model]] for model in order]
+    unit, style = _style(scores, field, board)
+    ranks = [float(standing.average[model]) for model in order]
+    return PairTable(
+        project=board.project,
+        view=view,
+        metric=scores.metric,
+        unit=unit,
+        models=names,
+        average_ranks=ranks,
+        pairs=_pairs(names, field, scores, order, p if n > 1 else None, separated, style),
+        test="nemenyi" if by_ranks else "wilcoxon",
+        overall=standing.overall,
+        critical_difference=critical_difference(len(standing.order), n) if by_ranks else None,
+        cliques=cliques(separated),
+        datasets=n,
+        sentence=_sentence(standing, separated, n, len(order), by_ranks=by_ranks, differ=differ),
+        notes=notes,
+    )
+
+
+def _style(scores: Scores, field: Field, board: Board) -> tuple[str, Style]:
+    """Return unit and style of differences."""
+    known = next(key.meaning for key in board.keys if key.key == scores.metric)
+    numbers = [abs(float(number)) for number in field.values.flat if not math.isnan(number)]
+    unit, scale = choose_unit(known.unit, numbers)
+    means = np.nanmean(field.values, axis=0) if len(field.values) else np.zeros(0)
+    apart = np.abs(means[:, None] - means[None, :]).ravel()
+    return unit, choose_style([float(number) for number in apart], (), (), scale)
+
+
+def _nothing(view: View, board: Board, metric: str | None, notes: Sequence[str]) -> PairTable:
+    return PairTable(
+        board.project, view, metric, "", (), (), {}, view.test, None, None, (), 0, "", tuple(notes)
+    )
+
+
+def _by_signed_ranks(field: Field, scores: Scores, order: Sequence[int]) -> Floats:
+    """Return the p-values of all pairs by Wilcoxon's exact test and Holm's correction, symmetric."""
+    k = len(order)
+    rows, columns = np.triu_indices(k, 1)
+    raw = [
+        wilcoxon(field.values[:, order[a]], field.values[:, order[b]], scores.ties).p
+        for a, b in zip(rows.tolist(), columns.tolist(), strict=True)
+    ]
+    p = np.ones((k, k))
+    p[rows, columns] = p[columns, rows] = holm(raw)
+    return p
+
+
+def _by_ranks(standing: Standing, order: Sequence[int], n: int) -> Floats:
+    """Return the p-values of all pairs by Nemenyi's test, which corrects by itself."""
+    k, average = len(standing.order), standing.average
+    p = np.ones((len(order), len(order)))
+    for i, a in enumerate(order):
+        for j, b in enumerate(order[:i]):
+            p[i, j] = p[j, i] = nemenyi_p(float(average[a] - average[b]), k, n)
+    return p
+
+
+def _pairs(
+    names: Sequence[str],
+    field: Field,
+    scores: Scores,
+    order: Sequence[int],
+    p: Floats | None,
+    separated: NDArray[np.bool_],
+    style: Style,
+) -> dict[tuple[str, str], Pair]:
+    counts = win_loss(field.placed[:, list(order)], scores.ties)
+    sign = -1 if scores.higher else 1
+    found = {}
+    for i, a in enumerate(names):
+        for j, b in enumerate(names):
+            if i == j:
+                continue
+            apart = sign * (field.values[:, order[i]] - field.values[:, order[j]])
+            apart = apart[~np.isnan(apart)]
+            mean = float(apart.mean()) if len(apart) and math.isfinite(float(apart.mean())) else None
+            text = "" if mean is None else style.number(mean)
+            found[a, b] = Pair(
+                a,
+                b,
+                int(counts.wins[i, j]),
+                int(counts.ties[i, j]),
+                int(counts.wins[j, i]),
+                mean,
+                f"+{text}" if mean is not None and mean > 0 and text.strip("0.") else text,
+                None if p is None else float(p[i, j]),
+                bool(separated[i, j]) and p is not None,
+            )
+    return found
+
+
+def _sentence(
+    standing: Standing, separated: NDArray[np.bool_], n: int, k: int, *, by_ranks: bool, differ: bool
+) -> str:
+    pairs = k * (k - 1) // 2
+    if standing.overall is None:
+        return "One dataset says nothing about others: there is nothing to test."
+    overall = overall_text(standing)
+    needed = smallest_n(pairs)
+    if not by_ranks and n < needed:
+        floor = f"With {n} datasets no outcome could separate one of {pairs} pairs: {needed} are needed."
+        return f"{floor} {overall}"
+    if not by_ranks and not differ:
+        return f"The models as a whole cannot be told apart, so no pair is. {overall}"
+    how = "Nemenyi" if by_ranks else "exact Wilcoxon, Holm"
+    apart = int(separated.sum()) // 2
+    return f"{apart} of {pairs} pairs can be told apart ({how}, α = {ALPHA:g}). {overall}"

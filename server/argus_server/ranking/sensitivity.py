@@ -1,0 +1,212 @@
+"""The same board under every aggregate, policy and subset: does the order hold?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from argus_server.ranking.aggregate import Entry, Together
+from argus_server.ranking.board import Board
+from argus_server.ranking.models import ModelBoard, model_board
+from argus_server.ranking.scores import Field, Scores, choose_field, scores_of
+from argus_server.ranking.statistics import (
+    average_ranks,
+    fractional_ranks,
+    pairwise_average_ranks,
+    win_loss,
+)
+from argus_server.ranking.statistics.comparisons import Floats
+from argus_server.ranking.view import Missing, Seeds, View
+
+__all__ = ["MOST_MODELS", "Sensitivity", "Variant", "rank_sensitivity"]
+
+Kind = Literal["as asked", "aggregate", "missing", "seeds", "without"]
+_SEEDS: Mapping[Seeds, str] = {
+    "mean": "mean of seeds",
+    "median": "median of seeds",
+    "best": "best of seeds",
+    "last": "last seed",
+}
+MOST_MODELS = 40
+_SAME = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to make the board.
+
+    Attributes:
+        kind: what is done otherwise than the view asks.
+        name: how: `median rank`, `pairwise`, or the dataset that is left out.
+        places: model → its place, ties sharing it; models that are not ranked so are not in it.
+    """
+
+    kind: Kind
+    name: str
+    places: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """How every variant orders the models.
+
+    Attributes:
+        models: as the view orders them; then those that only other variants rank.
+        variants: the view itself first.
+    """
+
+    project: str
+    view: View
+    metric: str | None
+    models: Sequence[str]
+    variants: Sequence[Variant]
+    notes: Sequence[str]
+
+    def range_of(self, model: str) -> tuple[int, int] | None:
+        """Return the best and the worst place of a model."""
+        places = [variant.places[model] for variant in self.variants if model in variant.places]
+        return (min(places), max(places)) if places else None
+
+    def firsts(self, model: str, kind: Kind | None = None) -> tuple[int, int]:
+        """Return in how many variants a model is first, and of how many; of one kind, or of all."""
+        some = [variant for variant in self.variants if kind is None or variant.kind == kind]
+        return sum(variant.places.get(model) == 1 for variant in some), len(some)
+
+    @property
+    def sentence(self) -> str:
+        """Whether the leader leads however the board is made."""
+        if not self.variants or not self.variants[0].places:
+            return ""
+        leaders = [model for model in self.models if self.variants[0].places.get(model) == 1]
+        leader = leaders[0]
+        first, total = self.firsts(leader)
+        text = f"{leader} is first in {first} of {total} variants"
+        left, datasets = self.firsts(leader, "without")
+        if datasets:
+            text += f", and in {left} of {datasets} when one dataset is left out"
+        return text + "."
+
+
+def rank_sensitivity(view: View, board: Board) -> Sensitivity:
+    """Return the places of the models under every variant of a view."""
+    return board.memo(repr(("sensitivity", view)), lambda: _rank_sensitivity(view, board))
+
+
+def _rank_sensitivity(view: View, board: Board) -> Sensitivity:
+    found = model_board(view, board)
+    notes = list(found.notes)
+    if found.scores is None:
+        return Sensitivity(board.project, view, found.metric, (), (), tuple(notes))
+    scores = found.scores
+    variants = [Variant("as asked", "as asked", _places(scores, view.missing))]
+    field = choose_field(scores, view.missing)
+    for name, aggregate in _AGGREGATES.items():
+        values = aggregate(field, scores)
+        if values is not None:
+            variants.append(Variant("aggregate", name, _order(_names(scores, field), values)))
+    variants += [
+        Variant("missing", policy, _places(scores, policy))
+        for policy in get_args(Missing)
+        if policy != view.missing
+    ]
+    several = bool((scores.seeds > 1).any())
+    if several:
+        variants += [
+            Variant("seeds", _SEEDS[seeds], _places(_other_seeds(found, scores, seeds), view.missing))
+            for seeds in get_args(Seeds)
+            if seeds != view.seeds
+        ]
+    used = [scores.datasets[place] for place in field.datasets]
+    if len(used) > 1:
+        variants += [
+            Variant("without", name, _places(scores.without_dataset(name), view.missing)) for name in used
+        ]
+    ranked = sorted(variants[0].places, key=lambda model: (variants[0].places[model], model))
+    others = sorted({model for variant in variants for model in variant.places} - set(ranked))
+    models = [*ranked, *others]
+    if len(models) > MOST_MODELS:
+        notes.append(f"These are the first {MOST_MODELS} of {len(models)} models.")
+    return Sensitivity(board.project, view, found.metric, models[:MOST_MODELS], variants, tuple(notes))
+
+
+def _names(scores: Scores, field: Field) -> list[str]:
+    return [scores.models[place] for place in field.models]
+
+
+def _places(scores: Scores, missing: Missing) -> dict[str, int]:
+    field = choose_field(scores, missing)
+    return _order(_names(scores, field), _average_rank(field, scores))
+
+
+def _order(names: Sequence[str], values: Floats) -> dict[str, int]:
+    """Return the places of models by values that are better when lower; NaN has none."""
+    known = [(name, float(value)) for name, value in zip(names, values, strict=True) if not np.isnan(value)]
+    room = [_SAME * max(1.0, abs(value)) for _, value in known]
+    return {
+        name: 1 + sum(other < value - slack for _, other in known)
+        for (name, value), slack in zip(known, room, strict=True)
+    }
+
+
+def _average_rank(field: Field, scores: Scores) -> Floats:
+    if not len(field.datasets):
+        return np.full(len(field.models), np.nan)
+    if field.has_gaps:
+        return pairwise_average_ranks(win_loss(field.placed, scores.ties))
+    return average_ranks(fractional_ranks(field.placed, scores.ties))
+
+
+# --- other aggregates: none of them orders the leaderboard ---------------------------------------
+
+
+def _median_rank(field: Field, scores: Scores) -> Floats | None:
+    if not len(field.datasets):
+        return None
+    ranks = fractional_ranks(field.placed, scores.ties)
+    return np.array([np.median(column[~np.isnan(column)]) for column in ranks.T])
+
+
+def _first_places(field: Field, scores: Scores) -> Floats | None:
+    if not len(field.datasets):
+        return None
+    ranks = fractional_ranks(field.placed, scores.ties)
+    best = np.nanmin(ranks, axis=1, keepdims=True)
+    counts: Floats = -(ranks == best).sum(axis=0).astype(float)
+    return counts
+
+
+def _mean_value(field: Field, _: Scores) -> Floats | None:
+    if field.has_gaps or not len(field.datasets):
+        return None
+    with np.errstate(over="ignore"):
+        mean: Floats = field.values.mean(axis=0)
+    return mean if np.isfinite(mean).all() else None
+
+
+def _geometric_mean(field: Field, scores: Scores) -> Floats | None:
+    raw = -field.values if scores.higher else field.values
+    if field.has_gaps or not len(field.datasets) or not (raw > 0).all():
+        return None
+    logs: Floats = np.log(raw).mean(axis=0)
+    return -logs if scores.higher else logs
+
+
+_AGGREGATES: Mapping[str, Callable[[Field, Scores], Floats | None]] = {
+    "median rank": _median_rank,
+    "first places": _first_places,
+    "mean value": _mean_value,
+    "geometric mean": _geometric_mean,
+}
+
+
+def _other_seeds(found: ModelBoard, scores: Scores, seeds: Seeds) -> Scores:
+    """Return the scores with the jobs of each cell taken together in another way."""
+    together = Together(seeds, scores.metric, scores.higher)
+    cells = {}
+    for cell, entry in found.cells.items():
+        measure = together.measure(entry.jobs, scores.metric)
+        cells[cell] = Entry(entry.jobs, {} if measure is None else {scores.metric: measure})
+    return scores_of(cells, scores.metric, higher=scores.higher, ties=scores.ties)
