@@ -12,8 +12,10 @@ The Trainer tells a callback nothing of an exception in `train()`: `with cb: tra
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -27,6 +29,8 @@ from argus_integrations._frames import find_frame, frames_of
 from argus_integrations._training_run import JobFacts, Options, TrainingRun, scalars
 
 __all__ = ["ArgusCallback", "register"]
+
+logger = logging.getLogger(__name__)
 
 _MAX_EPOCHS = 2**31
 _NOT_METRICS = ("loss", "epoch", "learning_rate", "step", "self")
@@ -63,6 +67,8 @@ class ArgusCallback(CommonCallback, TrainerCallback):
         self._argus_batches_at_begin = 0
         self._argus_stage = _Stage(1)
         self._argus_epoch_at_begin = 0.0
+        self._argus_validation = _DataSets()
+        self._argus_has_warned = False
 
     # --- training -------------------------------------------------------------------------------
 
@@ -72,6 +78,7 @@ class ArgusCallback(CommonCallback, TrainerCallback):
         self._argus_logs = _EpochLogs(state.global_step)
         self._argus_substeps = _Substeps(_times_listed(self))
         self._argus_epoch_at_begin = state.epoch or 0.0
+        job_before = self._argus_run.job_id
         self._argus_run.training_began(
             model,
             lambda: _facts(args, state, model, kwargs.get("train_dataloader"), is_training=True),
@@ -79,6 +86,8 @@ class ArgusCallback(CommonCallback, TrainerCallback):
             new_job=bool(state.is_hyper_param_search),
             failed_silently=not args.auto_find_batch_size,  # which begins again with smaller batches
         )
+        if self._argus_run.job_id != job_before:
+            self._argus_validation = _DataSets()  # the validation set of one fold may be the next one's test set
         footprint = self._argus_run.footprint
         footprint.world_size = args.world_size
         self._argus_count = footprint.batch_count
@@ -194,6 +203,7 @@ class ArgusCallback(CommonCallback, TrainerCallback):
         """Send the row of the leaderboard, unless training is on the stack: then this is a validation."""
         metrics = metrics or {}
         if self._argus_is_training(state):
+            self._argus_validation.add(getattr(eval_dataloader, "dataset", None))
             footprint = self._argus_run.footprint
             footprint.discard_test()
             seconds = metrics.get(f"{_prefix(metrics)}_runtime")
@@ -241,6 +251,10 @@ class ArgusCallback(CommonCallback, TrainerCallback):
             failed_silently=True,
             already_measuring=True,
         )
+        is_validation = getattr(dataloader, "dataset", None) in self._argus_validation
+        run.add_to_result(final_on_validation=is_validation or None)  # of the latest stage, whose values count
+        if is_validation:
+            self._argus_warn_validation()
         seconds = metrics.get(f"{prefix}_runtime")
         run.test_ended(
             raw,
@@ -249,6 +263,48 @@ class ArgusCallback(CommonCallback, TrainerCallback):
             total_s=seconds,
             samples=_samples(metrics, prefix, dataloader),
         )
+
+    def _argus_warn_validation(self) -> None:
+        if self._argus_has_warned or not self._argus_run.is_rank_zero:
+            return
+        self._argus_has_warned = True
+        logger.warning(
+            "argus: the result of job %s was measured on the validation set, which was evaluated during its "
+            "training too. For a row that says how the model does on new data, pass the test set: "
+            "trainer.evaluate(test).",
+            self._argus_run.job_id,
+        )
+
+
+class _DataSets:
+    """Data sets that were seen. None of them is kept alive, where it allows that."""
+
+    def __init__(self) -> None:
+        self._seen: list[Callable[[], Any]] = []
+        self._fingerprints: set[str] = set()
+
+    def add(self, dataset: Any) -> None:
+        if dataset is None or dataset in self:
+            return
+        fingerprint = _fingerprint(dataset)
+        if fingerprint is not None:
+            self._fingerprints.add(fingerprint)
+            return
+        try:
+            self._seen.append(weakref.ref(dataset))
+        except TypeError:
+            self._seen.append(lambda: dataset)
+
+    def __contains__(self, dataset: Any) -> bool:
+        if dataset is None:
+            return False
+        return _fingerprint(dataset) in self._fingerprints or any(seen() is dataset for seen in self._seen)
+
+
+def _fingerprint(dataset: Any) -> str | None:
+    """Return what stays when the Trainer takes unused columns out of a set of `datasets`: a new object each time."""
+    value = _describe.attribute(dataset, "_fingerprint")
+    return value if isinstance(value, str) else None
 
 
 class _EpochLogs:

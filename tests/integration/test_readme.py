@@ -41,7 +41,7 @@ TRAINER = """
 from integration.tiny_trainer import Line, Regressor, mse
 
 model, f = Regressor(), mse
-train = val = test = Line()
+train, val, test = Line(), Line(), Line()
 """
 
 KERAS = """

@@ -34,6 +34,51 @@ def job_ids(sent, event_type="job_start"):
     return [event.job_id for event in sent.of_type(event_type)]
 
 
+# --- the validation set as the test set -------------------------------------------------------------
+
+
+def hub_data(samples=SAMPLES):
+    """Return a set of `datasets`, of which the Trainer makes a new object for each evaluation."""
+    datasets = pytest.importorskip("datasets")
+    columns = [Line()[index] for index in range(samples)]
+    rows = [{name: value.tolist() for name, value in row.items()} | {"unused": 0} for row in columns]
+    return datasets.Dataset.from_list(rows).with_format("torch")
+
+
+@pytest.mark.parametrize("data", [Line, hub_data], ids=["torch", "datasets"])
+def test_a_result_on_the_validation_set_is_sent_with_a_warning(sent, data_of, tmp_path, caplog, data):
+    validation, test = data(), data(samples=8)
+    cb = ArgusCallback()
+    t = trainer(cb, tmp_path, train_dataset=data(), eval_dataset=validation, num_train_epochs=1)
+
+    t.train()
+    with caplog.at_level(logging.WARNING):
+        t.evaluate()
+        t.evaluate()
+    warned = [record.getMessage() for record in caplog.records if "validation set" in record.getMessage()]
+    on_validation = data_of(sent, "job_done")
+    t.evaluate(test)
+    cb.flush()
+
+    assert len(warned) == 1
+    assert "trainer.evaluate(test)" in warned[0]
+    assert on_validation["final_on_validation"] is True
+    assert "MSE" in on_validation["metrics"]
+    assert "final_on_validation" not in data_of(sent, "job_done")
+
+
+def test_a_test_set_that_training_has_not_evaluated_is_no_validation_set(sent, data_of, tmp_path, caplog):
+    cb = ArgusCallback()
+    t = trainer(cb, tmp_path, eval_strategy="no", num_train_epochs=1)
+
+    t.train()
+    with caplog.at_level(logging.WARNING):
+        t.evaluate()
+
+    assert "final_on_validation" not in data_of(sent, "job_done")
+    assert "validation set" not in caplog.text
+
+
 # --- one job, or another --------------------------------------------------------------------------
 
 
