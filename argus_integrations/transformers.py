@@ -87,7 +87,7 @@ class ArgusCallback(CommonCallback, TrainerCallback):
             failed_silently=not args.auto_find_batch_size,  # which begins again with smaller batches
         )
         if self._argus_run.job_id != job_before:
-            self._argus_validation = _DataSets()  # the validation set of one fold may be the next one's test set
+            self._argus_validation = _DataSets()  # that of one fold may be the next one's test set
         footprint = self._argus_run.footprint
         footprint.world_size = args.world_size
         self._argus_count = footprint.batch_count
@@ -252,7 +252,7 @@ class ArgusCallback(CommonCallback, TrainerCallback):
             already_measuring=True,
         )
         is_validation = getattr(dataloader, "dataset", None) in self._argus_validation
-        run.add_to_result(final_on_validation=is_validation or None)  # of the latest stage, whose values count
+        run.add_to_result(final_on_validation=is_validation or None)  # the values of the latest stage count
         if is_validation:
             self._argus_warn_validation()
         seconds = metrics.get(f"{prefix}_runtime")
@@ -302,7 +302,7 @@ class _DataSets:
 
 
 def _fingerprint(dataset: Any) -> str | None:
-    """Return what stays when the Trainer takes unused columns out of a set of `datasets`: a new object each time."""
+    """Return what names a set of `datasets`: for each evaluation the Trainer makes a new object of it."""
     value = _describe.attribute(dataset, "_fingerprint")
     return value if isinstance(value, str) else None
 
