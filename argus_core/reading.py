@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Server", "leaderboard", "records"]
 
 _TIMEOUT_S = (3.05, 60.0)
-_BESIDE = {"cells", "display", "best", "second"}
+_BESIDE = {"cells", "display", "best", "second", "flags"}
 _OF_JOBS = {"seed", "batch_id", "job_id", "superseded_by"}
 Value = str | int | float | bool | None | Iterable[str]
 """A parameter of a view: one value, or several of a filter."""

@@ -146,6 +146,7 @@ def _row(row: Row) -> dict[str, Any]:
         },
         "best": [key for key, cell in present.items() if cell.mark == "best"],
         "second": [key for key, cell in present.items() if cell.mark == "second"],
+        "flags": [{"kind": flag.kind, "text": flag.text} for flag in row.flags],
     }
     return plain
 

@@ -140,6 +140,7 @@ def _row(table: RankedTable, row: Row) -> dict[str, Any]:
         "imputed": rank.is_imputed,
         "cells": {column.key: {"mean": cell.raw, "std": cell.std, "n": cell.n} for column, cell in metrics},
         "display": {column.id: shown(cell) for column, cell in present},
+        "flags": [{"kind": flag.kind, "text": flag.text} for flag in row.flags],
     }
     if row.rank is None:
         plain["provisional_rank"] = statistics.pop("average_rank", None)

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from markupsafe import Markup, escape
 
 from argus_server.pages.filters import breakable
+from argus_server.pages.flags import flag_marks
 from argus_server.ranking.registry import NO_SETTINGS, Settings
 from argus_server.ranking.table import Cell, Column, RankedTable, Row
 from argus_server.ranking.values import raw_text
@@ -86,7 +87,7 @@ class _Writer:
         return {"model": self._model_cell, "dataset": self._dataset_cell}.get(column.key, self._seed_cell)
 
     def _model_cell(self, row: Row) -> str:
-        return f'<th scope="row" class="pin">{self._model(row.model)}{_superseded(row)}</th>'
+        return f'<th scope="row" class="pin">{self._model(row.model)}{_superseded(row)}{flag_marks(row)}</th>'
 
     def _model_link(self, model: str | None) -> str:
         if model is None:

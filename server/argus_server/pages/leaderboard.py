@@ -34,6 +34,7 @@ from argus_server.pages.board_order import headings, sortings
 from argus_server.pages.board_rows import RowKey, board_rows, row_key
 from argus_server.pages.conditional import entity_tag, not_modified
 from argus_server.pages.doctor import findings_at_hand
+from argus_server.pages.flags import explained
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.models import models_page
 from argus_server.pages.render import Page, render
@@ -104,6 +105,7 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
         "pages": count_pages(view, table.total, rows),
         "leader": leads,
         "doubts": doubts,
+        "flagged": explained(table.rows),
         "hiding": hiding(queries_of(request), name, view) if not table.total and view.is_filtered else [],
         "job_counts": frame["pulse"].counts,
         "exports": [

@@ -8,6 +8,7 @@ from litestar import Response
 
 from argus_server.pages.asking import AnyRequest, name_in, queries_of
 from argus_server.pages.conditional import entity_tag, not_modified
+from argus_server.pages.flags import explained, flag_marks
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.model_rows import (
     gap_items,
@@ -41,6 +42,8 @@ def models_page(request: AnyRequest, view: View) -> Response[Any]:
     context = {
         **frame,
         "table": table,
+        "flag_marks": flag_marks,
+        "flagged": explained(table.rows),
         "asked": view,
         "columns": table.layout,
         "all_columns": table.columns,

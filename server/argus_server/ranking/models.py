@@ -13,6 +13,7 @@ import numpy as np
 from argus_core.conventions import CONVENTIONS
 from argus_server.ranking.aggregate import Entry, Measure, Together, chosen_cells
 from argus_server.ranking.board import Board
+from argus_server.ranking.fairness import flag_models
 from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.gaps import Gap, GapKind, Unfinished
 from argus_server.ranking.metric import ROLE_ORDER, default_metric, ranking_metric
@@ -134,6 +135,7 @@ class _Table:
         for (model, dataset), entry in found.cells.items():
             self._entries.setdefault(model, {})[dataset] = entry
         self._models = sorted(self._entries)
+        self._flags = flag_models(found.cells, found.metric, view.seeds)
         self._notes = list(found.notes)
         self._made: dict[str, dict[str, Measure]] = {}
         self._field: Field | None = None
@@ -349,6 +351,7 @@ class _Table:
             n=sum(len(entry.jobs) for entry in self._entries.get(name, {}).values()),
             statistics=statistics,
             is_baseline=bool(name) and name == self._found.baseline,
+            flags=self._flags.get(name, ()),
         )
 
     def _cell(self, key: str, measure: Measure | None, model: int | None) -> Cell:

@@ -25,11 +25,12 @@ from argus_server.ranking.board import (
     room_around,
     tied,
 )
+from argus_server.ranking.fairness import flag_cells
 from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.metric import ROLE_ORDER, default_metric, ranking_metric
 from argus_server.ranking.models import rank_models
 from argus_server.ranking.similar import nearest_name
-from argus_server.ranking.table import Cell, Column, DoneJob, MetricKey, RankedTable, Row
+from argus_server.ranking.table import Cell, Column, DoneJob, Flag, MetricKey, RankedTable, Row
 from argus_server.ranking.values import finite
 from argus_server.ranking.view import CURVE, IDENTITY, View, column_id, metric_of, read_further, write_further
 
@@ -108,6 +109,12 @@ class Ranking:
             _filter_note(self._wanted),
         )
         self.notes = [text for text in told if text]
+        self._flags = self._find_flags() if view.group == "cell" else {}
+
+    def _find_flags(self) -> dict[tuple[str, str], tuple[Flag, ...]]:
+        placed = self._board.placed  # type: ignore[attr-defined]
+        cells = {(item.job.model or "", item.job.dataset or ""): item.entry for item in placed}
+        return flag_cells(cells, self.metric, self._asked.seeds)
 
     def _choose_styles(self) -> dict[str, tuple[str, Style]]:
         """Return the unit and the style of each column: the same on every page and in every export."""
@@ -317,6 +324,7 @@ class Ranking:
             finished_us=job.finished_us,
             superseded_by=item.superseded_by,
             n=1 if is_job else len(item.entry.jobs),
+            flags=() if is_job else self._flags.get((job.model or "", job.dataset or ""), ()),
             curve_of=self._curve_of([job] if is_job else item.entry.jobs),
         )
 

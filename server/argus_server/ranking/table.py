@@ -15,7 +15,7 @@ from argus_server.ranking.phrases import NO_VERDICT, Verdict
 from argus_server.ranking.registry import UNSET, MetricSetting
 from argus_server.ranking.view import View
 
-__all__ = ["Cell", "Column", "DoneJob", "MetricKey", "RankedTable", "Row"]
+__all__ = ["Cell", "Column", "DoneJob", "Flag", "FlagKind", "MetricKey", "RankedTable", "Row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,9 @@ class DoneJob:
     fast_dev_run: bool = False
     host: str | None = None
     user: str | None = None
+    commit: str | None = None
+    epochs_total: int | None = None
+    train_epochs: int | None = None
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -130,6 +133,16 @@ class Cell(msgspec.Struct, frozen=True, gc=False):
         return self.raw is not None
 
 
+FlagKind = Literal["single seed", "unequal seeds", "best of", "commits", "epochs"]
+
+
+class Flag(msgspec.Struct, frozen=True):
+    """Why a row is not quite like the others, see `ranking.fairness`; `text` says it of this row."""
+
+    kind: FlagKind
+    text: str
+
+
 class Row(msgspec.Struct, frozen=True):
     """One job, one cell (model × dataset), or one model over all datasets.
 
@@ -145,6 +158,7 @@ class Row(msgspec.Struct, frozen=True):
         statistics: id → what is computed of a model over all datasets.
         is_baseline: whether skill is measured against this model.
         gaps: the datasets on which a model has no value, and why.
+        flags: what makes a cell or a model not quite comparable to the others.
     """
 
     rank: int | None
@@ -163,6 +177,7 @@ class Row(msgspec.Struct, frozen=True):
     statistics: Mapping[str, Cell] = {}
     is_baseline: bool = False
     gaps: Sequence[Gap] = ()
+    flags: Sequence[Flag] = ()
 
 
 @dataclass(frozen=True, slots=True)

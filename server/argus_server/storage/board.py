@@ -597,13 +597,16 @@ _COLUMNS = (
     _job.fast_dev_run,
     _job.host,
     _job.user,
+    _job.commit,
+    _job.epochs_total,
+    _job.train_epochs,
 )
 
 
 def _done_job(row: Sequence[Any], settings: Settings) -> DoneJob:
-    batch_id, job_id, model, dataset, seed, metrics, ended_us, fast_dev_run, host, user, *_ = row
+    batch_id, job_id, model, dataset, seed, metrics, ended_us, fast_dev_run, *source = row[: len(_COLUMNS)]
     flat = settings.settle(flatten(_decode(metrics)), batch_id) if metrics else {}
-    return DoneJob(batch_id, job_id, model, dataset, seed, flat, ended_us, fast_dev_run, host, user)
+    return DoneJob(batch_id, job_id, model, dataset, seed, flat, ended_us, fast_dev_run, *source)
 
 
 def done_jobs(

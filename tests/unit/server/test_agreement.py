@@ -109,7 +109,7 @@ def from_html(text, columns):
         for cell in line.css("td[data-key]"):
             mark = "b" if cell.css("b") else "u" if cell.css("u") else ""
             cells[cell.attributes["data-key"]] = plain(cell.text()), mark
-        for tag in line.css(".tag"):
+        for tag in line.css(".tag, .flag"):
             tag.decompose()
         texts = [cell.text() for cell in line.css("th, td:not([data-key])")]
         table.append((texts, cells))
