@@ -48,7 +48,7 @@ from argus_server.ranking.gaps import Unfinished
 from argus_server.ranking.order import Standing, text_number
 from argus_server.ranking.registry import Settings
 from argus_server.ranking.table import DoneJob, MetricKey
-from argus_server.ranking.values import flatten
+from argus_server.ranking.values import finite, flatten
 from argus_server.ranking.view import Condition
 from argus_server.storage import schema
 from argus_server.storage.folding import EVERY, FACETS, LISTED
@@ -525,14 +525,14 @@ class IndexedBoard:
         return self._facts.sample
 
     def _sample(self) -> dict[str, list[float]]:
-        first = select(_metric.job_no).where(_metric.project_id == self._id).distinct()
-        numbers = first.order_by(_metric.job_no).limit(SAMPLE_JOBS)
-        query = select(_metric.key_id, _metric.value).where(
-            _metric.project_id == self._id, _metric.job_no.in_(numbers), _metric.value.is_not(None)
-        )
+        some = select(_metric.job_no).where(_metric.project_id == self._id).distinct()
+        numbers = self._connection.scalars(some.order_by(_metric.job_no).limit(SAMPLE_JOBS)).all()
         found: dict[str, list[float]] = defaultdict(list)
-        for key_id, value in self._connection.execute(query):
-            found[self._keys_by_id[key_id]].append(value)
+        # Out of the jobs: asked for the metrics of these, SQLite reads those of the whole project.
+        for item in self._load(numbers):
+            for key, raw in item.job.metrics.items():
+                if (value := finite(raw)) is not None:
+                    found[key].append(value)
         for key in self._key_ids.keys() - found.keys():
             found[key] = self._lowest(key)
         return found
