@@ -31,7 +31,11 @@ jobs = st.lists(
 )
 views = st.builds(
     View,
-    group=st.sampled_from(["job", "job", "cell"]),
+    group=st.sampled_from(["job", "job", "cell", "model", "model"]),
+    metric=st.sampled_from(["", "", "MSE", "accuracy", "Latency_P50", "absent"]),
+    seeds=st.sampled_from(["mean", "mean", "median", "best", "last"]),
+    missing=st.sampled_from(["complete", "shared", "pairwise", "impute:worst"]),
+    baseline=st.sampled_from(["", "a"]),
     sort=st.sampled_from(
         ["", "MSE", "accuracy", "mine", "metric:seed", "model", "dataset", "seed", "absent"]
     ),
@@ -78,7 +82,9 @@ def fill(store, project, jobs):
 
 def in_memory(store, project, view):
     data = store.queries.leaderboard(project)
-    return MemoryBoard(project, data.keys, data.jobs, data.settings, view.batch)
+    with store.queries.board(project, view) as board:
+        unfinished = board.unfinished()
+    return MemoryBoard(project, data.keys, data.jobs, data.settings, view.batch, lambda: unfinished)
 
 
 numbered = itertools.count()
@@ -102,11 +108,43 @@ def test_every_view_is_the_one_that_is_ranked_in_memory(store, jobs, view, page)
     assert whole == rank(view, expected)
     assert leads == leader(view, expected)
     assert named == {field: expected.names(field) for field in FACETS}
-    assert [row.rank for row in whole.rows] == [rank for rank, _ in Ranking(view, expected).raw()] or (
-        view.group == "cell"
-    )
+    if view.group == "job":
+        assert [row.rank for row in whole.rows] == [rank for rank, _ in Ranking(view, expected).raw()]
     if view.group == "job" and not view.batch:
         assert paged == rank(one, expected, page_rows=3)
+
+
+def test_the_latest_job_that_is_not_done_says_why_a_cell_is_missing(store):
+    store.add_events(
+        [
+            *(
+                start(f"{kind}", model=f"m {kind}", dataset="d", seed=0)
+                for kind in ("failed", "running", "twice")
+            ),
+            failed("failed", "CUDA out of memory", at=5),
+            event("job_epoch", "running", at=5, epoch=0),
+            failed("twice", "first", at=5),
+            start("again", model="m twice", dataset="d", seed=1, at=6),
+            failed("again", "second", at=7),
+            start("fast", model="m fast", dataset="d", seed=0, fast_dev_run=True),
+            start("other", model="m other", dataset="d", seed=0, batch="b2"),
+            start("done", model="m done", dataset="d", seed=0),
+            done("done", MSE=0.5),
+        ]
+    )
+
+    with store.queries.board("p", View(group="model")) as board:
+        found = board.unfinished()
+    with store.queries.board("p", View(group="model", batch=("b2",))) as board:
+        of_batch = board.unfinished()
+
+    assert {cell[0]: (one.job_id, one.status, one.reason) for cell, one in found.items()} == {
+        "m failed": ("failed", "failed", "CUDA out of memory"),
+        "m running": ("running", "running", None),
+        "m twice": ("again", "failed", "second"),
+        "m other": ("other", "running", None),
+    }
+    assert {cell[0] for cell in of_batch} == {"m other"}
 
 
 @pytest.mark.parametrize("sort", ["MSE", "accuracy", "mine"])

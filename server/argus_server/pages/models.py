@@ -20,6 +20,7 @@ from argus_server.pages.model_rows import (
 )
 from argus_server.pages.model_views import MISSING, SEEDS, tabs
 from argus_server.pages.render import Page, render
+from argus_server.pages.sparkline import sparkline
 from argus_server.pages.visitors import shown_table
 from argus_server.ranking.models import rank_models
 from argus_server.ranking.view import View, column_id
@@ -39,6 +40,8 @@ def models_page(request: AnyRequest, view: View) -> Response[Any]:
         table = shown_table(request.user, name, rank_models(view, board))
         settings = board.settings
         reported = [key for key in board.keys if key.meaning.role != "hidden"]
+    wanted = {row.model: row.curve_of for row in table.rows if row.curve_of is not None}
+    losses = queries_of(request).val_losses(name, list(wanted.values())) if not view.col else {}
     context = {
         **frame,
         "table": table,
@@ -56,6 +59,7 @@ def models_page(request: AnyRequest, view: View) -> Response[Any]:
         "seeds": SEEDS,
         "missing": MISSING,
         "job_counts": frame["pulse"].counts,
+        "curves": {model: sparkline(losses[last]) for model, last in wanted.items() if last in losses},
         "interval": interval,
         "statistic": statistic,
         "value": value,

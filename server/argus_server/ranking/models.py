@@ -342,13 +342,16 @@ class _Table:
         cells = {
             key: self._cell(key, measures.get(key), model) for key in self._meanings if key in self._styles
         }
+        jobs = [job for entry in self._entries.get(name, {}).values() for job in entry.jobs]
+        last = max(jobs, key=lambda job: (job.finished_us, job.order)) if jobs else None
         return Row(
             rank=None,
             model=name or None,
             dataset=None,
             seed=None,
             cells=cells,
-            n=sum(len(entry.jobs) for entry in self._entries.get(name, {}).values()),
+            n=len(jobs),
+            curve_of=None if last is None else (last.batch_id, last.job_id),
             statistics=statistics,
             is_baseline=bool(name) and name == self._found.baseline,
             flags=self._flags.get(name, ()),

@@ -152,7 +152,7 @@ class Row(msgspec.Struct, frozen=True):
         superseded_by: the (batch_id, job_id) of the later job with the same model, dataset and seed.
         n: how many jobs the row stands for.
         curve_of: (batch_id, job_id) of the job whose curve stands for the row: the best of its seeds by
-            the metric that ranks, else the last that finished.
+            the metric that ranks, else the last that finished; of a model its last one.
         tier: the places of the models that the data cannot tell apart: `1–2`; empty but for models.
         opens_tier: whether the row is separated from those above it.
         statistics: id → what is computed of a model over all datasets.

@@ -541,6 +541,22 @@ def test_the_columns_of_the_page_can_be_chosen(filled):
     assert heads("&col=MAE&col=win_rate") == ["#", "Model", "MAE", "Win rate %"]
 
 
+def test_the_latest_job_of_a_model_shows_how_it_learned(server):
+    for number, at in ((0, 0), (1, 60)):
+        name = f"j{number}"
+        server.store.add_events(
+            [
+                start(name, "m", "d", number, at=at),
+                *(epoch(name, i, at=at + 1 + i, val_loss=1.0 / (1 + i + number)) for i in range(3)),
+                *job(name, "m", "d", number, at=at + 9, MSE=0.5)[1:],
+            ]
+        )
+
+    page = HTMLParser(server.page("/p/p/leaderboard?group=model"))
+
+    assert page.css_first("td.curve svg").attributes["aria-label"] == "0.5 to 0.25 in 3 epochs"
+
+
 def test_hostile_names_are_text_everywhere(server):
     name = "<script>alert(1)</script>"
     server.store.add_events([*job("j", name, name, 1, MSE=1.0), *job("k", "b", name, 1, MSE=2.0)])
