@@ -195,7 +195,7 @@ def job_peers(
             _job.dataset_no == text_number(dataset),
             _job.fast_dev_run.is_(False),
         )
-        .order_by(_job.seed_place, _job.job_no)
+        .order_by(_job.seed_place, _job.first_event_us, _job.job_no)
         .limit(_MOST_SEEDS)
     )
     cell = [

@@ -13,7 +13,7 @@ import json
 import re
 from collections import deque
 from functools import partial
-from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urljoin, urlsplit
 
 import pytest
 from litestar.routes import HTTPRoute
@@ -27,7 +27,7 @@ from argus_server.app import create_app
 from argus_server.ranking.view import column_id
 from argus_server.settings import Settings
 
-ADDRESSES = ("href", "action", "datetime", "data-row", "data-live-url")
+ADDRESSES = ("href", "action", "datetime", "data-row", "data-live-url", "data-epochs")
 BASE = "http://127.0.0.1:8421"
 PAYLOADS = {
     "script": "<script>alert(1)</script>",
@@ -135,7 +135,11 @@ def stream(word) -> list[dict]:
         word("other") + "?": word("other"),
     }
     traceback = {"traceback": word("traceback"), "type": word("other")}
-    names = {"name": word("batchname"), "experiment_type": word("experiment"), "command": word("command")}
+    names = {
+        "name": "of " + word("batchname"),
+        "experiment_type": word("experiment"),
+        "command": word("command"),
+    }
     job, lost, batch = word("job"), "l" + word("job"), word("batch")
     more = {word("other"): word("other"), "tags": [word("tag")], "config": config}
     events = [
@@ -262,7 +266,12 @@ def fill(path: str, reader: Reader) -> str:
         assert match[1] in names, f"this test has no {match[1]} for {path}"
         return segment(reader.word(names[match[1]]))
 
-    return re.sub(r"\{(\w+):str\}", value, path)
+    filled = re.sub(r"\{(\w+):str\}", value, path)
+    if "/compare" not in path:
+        return filled
+    batch, job = reader.word("batch"), reader.word("job")
+    pair = [f"{segment(batch)}/{segment(name)}" for name in (job, "l" + job)]
+    return filled + "?" + urlencode({"job": pair}, doseq=True)
 
 
 def route_of(app, path: str) -> str:
