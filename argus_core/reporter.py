@@ -37,7 +37,7 @@ from argus_core.guard import never_raise, swallowed
 from argus_core.identity import new_batch_id, new_job_id
 from argus_core.journal import Journal
 from argus_core.jsonable import clean_text, jsonable
-from argus_core.process_end import at_process_end, last_error
+from argus_core.process_end import at_process_end, catch_termination, last_error, release_termination
 from argus_core.settings import Settings
 from argus_core.sinks import SinkThread
 from argus_core.transport import Transport, transport_for
@@ -256,6 +256,8 @@ class Reporter:
         with self._lock:
             delivery, self._delivery = self._delivery, None
         _open_reporters.discard(self)
+        if not _open_reporters:
+            release_termination()
         if delivery is not None and delivery.pid == os.getpid():
             if not delivery.close(timeout_s):
                 self._say_how_to_sync(delivery.journal)
@@ -404,6 +406,7 @@ class Reporter:
                 delivery = self._delivery = self._make_delivery()
                 _open_reporters.add(self)
                 at_process_end(_close_at_exit, closes=True)
+                catch_termination()
         return delivery
 
     def _make_delivery(self) -> Delivery:
