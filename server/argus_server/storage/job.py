@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Float, Select, and_, cast, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal_column, or_, select
 
 from argus_core.events import number_or_none
 from argus_server.errors import UnknownJob
@@ -18,7 +19,7 @@ from argus_server.ranking.values import flatten
 from argus_server.storage import schema
 from argus_server.storage.jobs import JobSummary, job_etas, jobs_and_batches, status_at, summary_of
 from argus_server.storage.projections import visible_epochs
-from argus_server.storage.statements import rows_where
+from argus_server.storage.statements import chunks, rows_where
 
 __all__ = [
     "CellJob",
@@ -215,28 +216,65 @@ def job_peers(
 def _dataset_means(
     connection: Connection, project_id: int, settings: Settings, dataset_no: int
 ) -> dict[str, dict[str, float | None]]:
-    """Return metric → model → mean on one dataset. A seed that diverged takes the mean with it."""
+    """Return metric → model → mean on one dataset. A seed that diverged takes the mean with it.
+
+    The values come from their index alone, and each job is looked at once: a join of the two looks at a job
+    for each of its metrics, which took ten times as long on a dataset of four thousand jobs.
+    """
     metric, key = schema.job_metric.c, schema.metric_key.c
-    same_job = and_(_job.project_id == metric.project_id, _job.job_no == metric.job_no)
-    same_key = and_(key.project_id == metric.project_id, key.key_id == metric.key_id)
-    table = schema.job_metric.join(schema.job, same_job).join(schema.metric_key, same_key)
-    here = (
+    jobs = select(_job.job_no, _job.model).where(
+        _job.project_id == project_id,
+        _job.dataset_no == dataset_no,
+        _job.standing == int(Standing.COUNTS),
+    )
+    models = {number: model or "" for number, model in connection.execute(jobs)}
+    names = select(key.key_id, key.key).where(key.project_id == project_id)
+    keys: dict[int, str] = {row.key_id: row.key for row in connection.execute(names)}
+    query = select(metric.key_id, metric.job_no, metric.value).where(
         metric.project_id == project_id,
+        metric.key_id.in_(keys),
         metric.dataset_no == dataset_no,
         metric.standing == int(Standing.COUNTS),
     )
-    mean = func.avg(cast(metric.value, Float))
-    numbers = select(key.key, _job.model, mean).select_from(table).where(*here, metric.value.is_not(None))
+    values: dict[tuple[int, str], list[float]] = defaultdict(list)
+    odd: dict[int, list[int]] = defaultdict(list)
+    for key_id, number, value in connection.execute(query).all():
+        if value is None:
+            odd[number].append(key_id)
+        else:
+            values[key_id, models[number]].append(value)
     found: dict[str, dict[str, float | None]] = defaultdict(dict)
-    for name, model, value in connection.execute(numbers.group_by(key.key, _job.model)):
-        found[name][model or ""] = value
-    columns = (key.key, _job.batch_id, _job.model, _job.metrics)
-    odd = select(*columns).select_from(table).where(*here, metric.value.is_(None))
-    for name, batch_id, model, text in connection.execute(odd):
-        settled = settings.settle(flatten(_decode(text)), batch_id)
-        if number_or_none(settled.get(name)) is not None:
-            found[name][model or ""] = None
+    for (key_id, model), some in values.items():
+        found[keys[key_id]][model] = _mean(some)
+    for name, model in _diverged(connection, project_id, settings, odd, keys):
+        found[name][model] = None
     return found
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    """Return the mean of finite numbers; None where no float can hold their sum."""
+    total = sum(values)
+    return total / len(values) if math.isfinite(total) else None
+
+
+def _diverged(
+    connection: Connection,
+    project_id: int,
+    settings: Settings,
+    odd: Mapping[int, Sequence[int]],
+    keys: Mapping[int, str],
+) -> Iterator[tuple[str, str]]:
+    """Yield metric and model of the values that are numbers and not finite; text is none."""
+    columns = ("job_no", "batch_id", "model", "metrics")
+    for some in chunks(sorted(odd)):
+        these = {"project_id": project_id, "values": some}
+        for number, batch_id, model, text in connection.execute(
+            rows_where(schema.job, "job_no", *columns), these
+        ):
+            settled = settings.settle(flatten(_decode(text) or {}), batch_id)
+            for name in (keys[key_id] for key_id in odd[number]):
+                if number_or_none(settled.get(name)) is not None:
+                    yield name, model or ""
 
 
 def job_histories(
