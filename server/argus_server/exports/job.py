@@ -162,7 +162,13 @@ def job_markdown(report: JobReport) -> str:
 
 
 def _place(place: Place | None) -> str:
-    return f"{place.place} of {place.of}{', tied' if place.shared else ''}" if place is not None else "–"
+    if place is None:
+        return "–"
+    return (
+        f"all {place.of} tied"
+        if place.all_tied
+        else f"{place.place} of {place.of}" + ", tied" * (place.tied > 1)
+    )
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], rules: str) -> str:

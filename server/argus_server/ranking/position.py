@@ -24,11 +24,16 @@ _PLACES = {key: place for place, key in enumerate(CONVENTIONS)}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place among equals, counted from 1; those that are tied share it."""
+    """A place among `of`, counted from 1, that `tied` of them share."""
 
     place: int
     of: int
-    shared: bool = False
+    tied: int = 1
+
+    @property
+    def all_tied(self) -> bool:
+        """Whether nobody is better than anybody."""
+        return self.tied == self.of
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ def place_among(value: float, values: Sequence[float], *, higher: bool, resoluti
         (other > value if higher else other < value) and not tied(other, value, resolution)
         for other in values
     )
-    return Place(better + 1, len(values), sum(tied(other, value, resolution) for other in values) > 1)
+    return Place(better + 1, len(values), sum(tied(other, value, resolution) for other in values))
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,19 @@ def test_each_metric_stands_beside_its_cell_its_seeds_and_the_models_of_its_data
     assert metrics["note"] == ["x", "x", "–", "–", "–"]
 
 
+def test_where_all_are_alike_nobody_is_first(full):
+    full.send(*run("PatchTST-2", "PatchTST", 2, MSE=0.32, R2=0.8, Size=7))
+    full.send(*run("PatchTST-3", "PatchTST", 3, MSE=0.30, R2=0.8, Size=7))
+
+    metrics = table(tree(full, "/p/p/jobs/b/PatchTST-2"), "Metrics as reported")
+
+    assert metrics["MSE ↓"][3] == "3 of 4, tied"
+    assert metrics["R2 ↑"][3] == "2 of 4, tied"
+    assert metrics["Size"][3] == "–"
+    full.send(*run("Other-0", "Other", 0, MAE=1), *run("Other-1", "Other", 1, MAE=1.0))
+    assert table(tree(full, "/p/p/jobs/b/Other-1"), "Metrics as reported")["MAE ↓"][3] == "all 2 tied"
+
+
 def test_a_job_that_is_not_in_its_cell_has_no_place_there(full):
     full.send(*run("again", "PatchTST", 0, at=100, MSE=0.40))
     full.send(body("job_start", "running", model="PatchTST", dataset="ETTh1", seed=2))
