@@ -56,6 +56,8 @@ def main(sign_in_url: str, project: str, out: Path, takes_all: bool, chromium: s
                 page = context.new_page()
                 for name, path in pages.items():
                     page.goto(path)
+                    if page.locator(".curves[data-plotly]").count():
+                        page.locator(".curves[data-js-ready]").wait_for(state="attached")
                     suffix = f"-{theme}-{size}" if takes_all else ""
                     page.screenshot(path=out / f"{name}{suffix}.png")
                     click.echo(out / f"{name}{suffix}.png")
