@@ -18,7 +18,7 @@ from argus_server.ranking.registry import NO_SETTINGS, Settings
 from argus_server.ranking.table import Cell, Column, RankedTable, Row
 from argus_server.ranking.values import raw_text
 from argus_server.ranking.view import View
-from argus_server.urls import path_to, segment
+from argus_server.urls import job_key, path_to, segment
 
 __all__ = ["RowKey", "board_rows", "row_key"]
 
@@ -70,7 +70,7 @@ class _Writer:
         if row.batch_id is None or row.job_id is None:
             name = f"{segment(row.model or '')}/{segment(row.dataset or '')}"
             return f'<tr data-row="{name}"{old}><td class="n rank">{_rank(row)}</td>{cells}</tr>\n'
-        name = f"{segment(row.batch_id)}/{segment(row.job_id)}"
+        name = job_key(row.batch_id, row.job_id)
         box = f'<input type="checkbox" name="job" value="{name}" form="compare" aria-label="{_chosen(row)}">'
         return f'<tr data-row="{name}"{old}><td class="n rank">{box}{_rank(row)}</td>{cells}</tr>\n'
 

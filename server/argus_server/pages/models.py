@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from litestar import Response
 
@@ -20,6 +21,7 @@ from argus_server.pages.model_rows import (
 )
 from argus_server.pages.model_views import MISSING, SEEDS, tabs
 from argus_server.pages.render import Page, render
+from argus_server.pages.saved_views import saved_views
 from argus_server.pages.sparkline import sparkline
 from argus_server.pages.visitors import shown_table
 from argus_server.ranking.models import rank_models
@@ -33,7 +35,8 @@ def models_page(request: AnyRequest, view: View) -> Response[Any]:
     """Show the models, best average rank first."""
     name = name_in(request, "project")
     frame = project_frame(request, name, "leaderboard")
-    tag = entity_tag(request, queries_of(request).version(name), pulse_tag(frame))
+    views = saved_views(request, name, "leaderboard", view)
+    tag = entity_tag(request, queries_of(request).version(name), pulse_tag(frame), views)
     if unchanged := not_modified(request, tag):
         return unchanged
     with queries_of(request).board(name, view) as board:
@@ -48,6 +51,8 @@ def models_page(request: AnyRequest, view: View) -> Response[Any]:
         "flag_marks": flag_marks,
         "flagged": explained(table.rows),
         "asked": view,
+        "views": views,
+        "view_query": urlencode(view.query(page=1)),
         "columns": table.layout,
         "all_columns": table.columns,
         "column_id": column_id,

@@ -331,6 +331,18 @@ def test_a_view_is_saved_opened_made_default_renamed_and_deleted_by_forms(make_s
     assert tabs(press(renamed, "Rename", "Delete")) == {}
 
 
+def test_a_view_of_models_is_saved_where_it_is_seen(make_server):
+    server = make_server()
+    server.send(*job("a", "m", "x", MSE=1.0), *job("b", "n", "x", MSE=2.0))
+    server.store.saved_views.save("p", "leaderboard", "Models", "group=model&missing=shared")
+
+    shown = page(server, "?group=model&missing=shared")
+
+    assert tabs(shown)["Models"] == ("/p/p/leaderboard?group=model&missing=shared", True)
+    query = shown.css_first("#views input[name=query]").attributes["value"]
+    assert query == "group=model&missing=shared"
+
+
 def test_readers_use_saved_views_and_change_none(make_server):
     server = make_server()
     server.send(*job("a", "m", "x", MSE=1.0))
