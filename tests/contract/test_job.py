@@ -50,14 +50,17 @@ def test_the_timeline_counts_each_kind_and_each_epoch_once(store):
 def test_the_peers_of_a_job_are_its_cell_by_seed_and_the_means_of_its_dataset(store):
     store.add_events([*job("a10", "A", seed=10, MSE=3.0), *job("a2", "A", seed=2, MSE=1.0, note="x")])
     store.add_events([*job("old", "A", seed=2, at=-0, MSE=9.0), *job("new", "A", seed=2, at=20, MSE=2.0)])
+    store.add_events([epoch("a10", 0), epoch("a10", 1)])
     store.add_events([*job("b", "B", MSE=4.0), *job("b1", "B", seed=1, MSE="NaN", note="y")])
     store.add_events([*job("e", "A", "elsewhere", MSE=0.1), start("r", "A", seed=7), start("q", "C")])
 
     peers = store.queries.peers("p", "A", "d")
 
-    assert [(item.job_id, item.status, item.counts) for item in peers.cell if item.seed != "2"] == [
-        ("r", "running", False),
-        ("a10", "done", True),
+    assert [
+        (item.job_id, item.status, item.counts, item.epochs) for item in peers.cell if item.seed != "2"
+    ] == [
+        ("r", "running", False, 0),
+        ("a10", "done", True, 2),
     ]
     assert [item.job_id for item in peers.cell if item.seed == "2" and item.counts] == ["new"]
     assert peers.means == {"MSE": {"A": 2.5, "B": None}}

@@ -29,7 +29,9 @@ __all__ = ["JOB_ROUTES", "asked_job", "job_metrics"]
 LOG_LINES = 200
 _SNAPSHOTS = 200
 _GREY_SEEDS = 12
-"""So many other seeds are drawn behind a job's curves; more would be a grey area."""
+_GREY_EPOCHS = 20_000
+"""So many other seeds are drawn behind a job's curves, with so many epochs together: more would be a grey
+area, and reading them would take longer than the rest of the page."""
 
 
 def asked_job(request: AnyRequest) -> JobDetail:
@@ -101,11 +103,14 @@ def _to_compare(batch_id: str, job_id: str, cell: Sequence[CellJob]) -> list[tup
 def _other_seeds(request: AnyRequest, project: str, job: JobDetail, cell: Sequence[CellJob]) -> list[Series]:
     """Return the other jobs of the cell that have not failed, as grey lines."""
     here = (job.summary.batch_id, job.summary.job_id)
-    found = [
-        (item.batch_id, item.job_id)
-        for item in cell
-        if (item.batch_id, item.job_id) != here and (item.counts or item.status == "running")
-    ][:_GREY_SEEDS]
+    found: list[tuple[str, str]] = []
+    left = _GREY_EPOCHS
+    for item in cell:
+        key = (item.batch_id, item.job_id)
+        if key != here and (item.counts or item.status == "running") and item.epochs <= left:
+            found.append(key)
+            left -= item.epochs
+    found = found[:_GREY_SEEDS]
     seeds = {(item.batch_id, item.job_id): item.seed for item in cell}
     histories = queries_of(request).histories(project, found) if found else {}
     return [

@@ -81,7 +81,7 @@ class JobDetail:
 class CellJob:
     """A job of the same model and dataset, with its metrics as they rank.
 
-    `counts` says whether it is a part of the cell's mean.
+    `counts` says whether it is a part of the cell's mean, `epochs` how many its last attempt has come to.
     """
 
     batch_id: str
@@ -89,6 +89,7 @@ class CellJob:
     seed: str | None
     status: str
     counts: bool
+    epochs: int
     metrics: Mapping[str, Any]
 
 
@@ -189,7 +190,7 @@ def job_peers(
 ) -> Peers:
     """Return the jobs of a cell, and what the models of its dataset reached."""
     query = (
-        select(_job.batch_id, _job.job_id, _job.seed, _job.status, _job.standing, _job.metrics)
+        select(_job.batch_id, _job.job_id, _job.seed, _job.status, _job.standing, _job.epoch, _job.metrics)
         .where(
             _job.project_id == project_id,
             _job.model_no == text_number(model),
@@ -206,9 +207,10 @@ def job_peers(
             seed,
             status,
             standing == Standing.COUNTS,
+            0 if epoch is None else epoch + 1,
             settings.settle(flatten(_decode(metrics) or {}), batch),
         )
-        for batch, job, seed, status, standing, metrics in connection.execute(query)
+        for batch, job, seed, status, standing, epoch, metrics in connection.execute(query)
     ]
     return Peers(cell, _dataset_means(connection, project_id, settings, text_number(dataset)))
 
