@@ -74,7 +74,11 @@ class BatchStart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class BatchDone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Every job of the batch has ended. `status` "incomplete" names `untested` jobs."""
+    """Every job of the batch has ended, as far as its sender knows.
+
+    `untested` are the jobs that it leaves without a result: none of its own, if the list is empty. Who
+    sends no list has ended the batch for all of its jobs. `status` is "incomplete" if there are any.
+    """
 
     n_done: Count | None = None
     n_failed: Count | None = None
@@ -84,10 +88,14 @@ class BatchDone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class BatchFailed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The batch ended with an exception; `reason` reads like "ValueError: boom"."""
+    """The batch ended with an exception; `reason` reads like "ValueError: boom".
+
+    `untested` means what it does in `BatchDone`.
+    """
 
     reason: str | None = None
     total_elapsed_s: Number = None
+    untested: list[str] | None = None
 
 
 class JobStart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -278,17 +278,19 @@ class Reporter:
             for job in jobs:
                 if job.status == "running":
                     job.failed(error)
-            self._emit("batch_failed", None, {"reason": reason_of(error), "total_elapsed_s": elapsed_s})
+            facts = {"reason": reason_of(error), "total_elapsed_s": elapsed_s, "untested": []}
+            self._emit("batch_failed", None, facts)
             return
         untested = [job for job in jobs if job.status == "running"]
+        names = [job.job_id for job in untested]
         data: dict[str, Any] = {
             "n_done": sum(job.status == "done" for job in jobs),
             "n_failed": sum(job.status in ("failed", "interrupted") for job in jobs),
             "total_elapsed_s": elapsed_s,
+            "untested": names,  # also if there are none: other processes may have jobs in this batch
         }
         if untested:
-            names = [job.job_id for job in untested]
-            data |= {"status": "incomplete", "untested": names}
+            data["status"] = "incomplete"
             logger.warning(
                 "argus: %d of %d jobs ended without test metrics and are not ranked: %s. %s",
                 len(untested),

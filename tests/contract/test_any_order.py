@@ -107,7 +107,9 @@ def streams(draw) -> list[dict]:
             stream.tell("resource_snapshot", batch, ram_mb=10, gpu_util_pct=None)
         end = draw(st.sampled_from(["batch_done", "batch_done", "batch_failed", ""]))
         if end:
-            stream.tell(end, batch, reason="x", total_elapsed_s=3.5, n_done=99)
+            untested = draw(st.none() | st.lists(st.sampled_from("abz"), max_size=2))
+            named = {} if untested is None else {"untested": untested}
+            stream.tell(end, batch, reason="x", total_elapsed_s=3.5, n_done=99, **named)
     return stream.events
 
 

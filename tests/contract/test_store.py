@@ -355,6 +355,32 @@ def test_a_job_without_a_result_is_untested_once_its_batch_has_ended(store, end)
     assert store.queries.jobs("p", JobFilter(status=("running",))).total == 1
 
 
+@pytest.mark.parametrize("end", ["batch_done", "batch_failed"])
+def test_a_process_ends_a_batch_that_it_shares_for_its_own_jobs_alone(store, end):
+    def statuses():
+        return {item.job_id: item.status for item in store.queries.jobs("p", JobFilter()).jobs}
+
+    store.add_events([event(end, at=20, untested=["lost"])])
+    store.add_events([start("other", at=1), start("lost", at=2), *job("good", MSE=1, at=3)])
+    assert statuses() == {"good": "done", "lost": "untested", "other": "running"}
+    assert store.queries.job_counts("p")["untested"] == 1
+
+    store.add_events([event("batch_start", at=21), event(end, at=30, untested=[])])
+    assert statuses() == {"good": "done", "lost": "untested", "other": "running"}
+
+    store.add_events([epoch("lost", 0, at=31), event("batch_done", at=40)])
+    assert statuses() == {"good": "done", "lost": "untested", "other": "untested"}
+
+    store.add_events([epoch("lost", 1, at=41)])
+    assert statuses()["lost"] == "running"
+
+
+def test_the_end_of_a_batch_brings_no_job_into_being_that_no_event_could(store):
+    store.add_events([event("batch_done", untested=["", "a\x00", "x" * 257, "lost"])])
+
+    assert [item.job_id for item in store.queries.jobs("p", JobFilter()).jobs] == ["lost"]
+
+
 def test_a_job_that_goes_on_after_its_batch_has_ended_is_running(store):
     store.add_events([start("j", at=0), event("batch_done", at=5), epoch("j", 0, at=6)])
 

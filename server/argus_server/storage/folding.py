@@ -20,12 +20,12 @@ from argus_server.ranking.order import Standing, job_number, text_number
 from argus_server.storage import schema
 from argus_server.storage.dialect import upsert
 from argus_server.storage.metric_rows import Counters, JobKey, count_keys, rank_jobs
-from argus_server.storage.projections import BatchState, JobState, microseconds, names_job
+from argus_server.storage.projections import BatchState, JobState, microseconds, names_job, untested_jobs
 from argus_server.storage.statements import chunks, execute_many, rows_where, write_rows
 
 __all__ = ["EVERY", "FACETS", "FOLD_VERSION", "LISTED", "fold_events"]
 
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 """Raised with every change of what the projections hold: opening a database then makes them anew."""
 FACETS = {
     "model": "model",
@@ -48,6 +48,8 @@ def fold_events(connection: Connection, project: Counters, events: Sequence[Even
         by_batch[event.batch_id].append(event)
         if names_job(event):
             by_job[event.batch_id, event.job_id or ""].append(event)
+        for job_id in untested_jobs(event):
+            by_job[event.batch_id, job_id].append(event)
     _fold_batches(connection, project.id, by_batch)
     _fold_jobs(connection, project, by_job)
     _add_epochs(connection, project.id, by_job)

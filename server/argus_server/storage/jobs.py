@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, case, func, or_, select
 
 from argus_server.progress import RECENT_EPOCHS, Range, job_eta_s
 from argus_server.storage import schema
@@ -34,7 +34,8 @@ STATUSES = ("running", "stalled", "untested", "done", "failed")
 """What a job can be.
 
 `stalled`: it was silent for 15 minutes, and for five times as long as its epochs usually take; its next event
-makes it run again. `untested`: its batch has ended after its last event, and no result came.
+makes it run again. `untested`: no result came, and who reported it has ended its batch after its last event;
+where several processes share a batch, each ends it for its own jobs.
 """
 SILENT_US = 15 * 60 * 1_000_000
 _SILENT_EPOCHS = 5
@@ -185,8 +186,7 @@ def status_at(now: int) -> ColumnElement[str]:
     job, batch = schema.job.c, schema.batch.c
     is_over = and_(
         job.status == "running",
-        batch.status.in_(("done", "failed")),
-        batch.ended_us >= job.last_event_us,
+        or_(job.untested_us >= job.last_event_us, batch.over_us >= job.last_event_us),
     )
     silent_us = now - job.last_event_us
     is_silent = and_(

@@ -30,6 +30,7 @@ __all__ = [
     "label_text",
     "microseconds",
     "names_job",
+    "untested_jobs",
     "visible_epochs",
 ]
 
@@ -51,6 +52,9 @@ _KINDS = (
     "batch_failed",
     "batch_done",
 )
+_ENDS = ("batch_done", "batch_failed")
+_MOST_UNTESTED = 10_000
+_JOB_ID = 256
 _RANK = {kind: rank for rank, kind in enumerate(_KINDS)}
 _EPOCH_0 = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
@@ -75,6 +79,14 @@ def names_job(event: Event) -> bool:
     if event.job_id is None or event.job_id == "" or event.event_type.startswith("batch_"):
         return False
     return event.event_type.startswith("job_") or event.job_id != event.batch_id
+
+
+def untested_jobs(event: Event) -> list[str]:
+    """Return the jobs that the end of a batch names as left without a result; some thousand at most."""
+    named = event.data.get("untested") if event.event_type in _ENDS else None
+    if not isinstance(named, list):
+        return []
+    return [name for name in named[:_MOST_UNTESTED] if 0 < len(name) <= _JOB_ID and "\x00" not in name]
 
 
 def label_text(value: Any) -> str | None:
@@ -116,6 +128,8 @@ def _source_facts(event: Event) -> dict[str, Any]:
 def _job_facts(event: Event) -> dict[str, Any]:
     """Return what the event says about its job; None says nothing."""
     data = event.data
+    if event.event_type in _ENDS:
+        return {"untested": True}
     facts = _source_facts(event)
     if event.event_type == "job_start":
         facts |= {
@@ -184,12 +198,14 @@ def _batch_facts(event: Event) -> dict[str, Any]:
             "reason": _text(data.get("reason")),
             "total_elapsed_s": _seconds(data.get("total_elapsed_s")),
         }
+    if event.event_type in _ENDS and not isinstance(data.get("untested"), list):
+        facts["over"] = True
     return facts
 
 
 # --- states -----------------------------------------------------------------------------------
 
-_MARKS = frozenset({"start", "done", "failed", "epoch"})
+_MARKS = frozenset({"start", "done", "failed", "epoch", "untested", "over"})
 """Facts whose value is their clock."""
 
 
@@ -274,12 +290,13 @@ class JobState(_State):
         return state
 
     def fold(self, event: Event) -> None:
-        """Take in one event of this job."""
+        """Take in one event of this job, or the end of its batch that names it as untested."""
         self._write(_job_facts(event), clock_of(event))
 
     def row(self) -> dict[str, Any]:
         """Return the columns of the job's row, without its keys."""
         epoch, start = self.clocks.get("epoch"), self.clocks.get("start")
+        untested = self.clocks.get("untested")
         current = epoch is not None and (start is None or epoch > start)
         return {
             **{name: self.values.get(name) for name in self.COLUMNS},
@@ -287,6 +304,7 @@ class JobState(_State):
             **self._numbers(),
             "fast_dev_run": self.values.get("fast_dev_run", False),
             "epoch": epoch[2] if epoch is not None and current else None,
+            "untested_us": untested[0] if untested is not None else None,
         }
 
     def _numbers(self) -> dict[str, Any]:
@@ -329,7 +347,13 @@ class BatchState(_State):
 
     def row(self) -> dict[str, Any]:
         """Return the columns of the batch's row, without its keys."""
-        return {**{name: self.values.get(name) for name in self.COLUMNS}, **self._times()}
+        over, start = self.clocks.get("over"), self.clocks.get("start")
+        is_over = over is not None and (start is None or over > start)
+        return {
+            **{name: self.values.get(name) for name in self.COLUMNS},
+            **self._times(),
+            "over_us": over[0] if over is not None and is_over else None,
+        }
 
 
 def _pack(clocks: Mapping[str, Clock]) -> str:

@@ -134,12 +134,14 @@ batch = Table(
     *_source(),
     Column("started_us", BigInteger),
     Column("ended_us", BigInteger),
+    Column("over_us", BigInteger),
     Column("first_event_us", BigInteger, nullable=False),
     Column("last_event_us", BigInteger, nullable=False),
     Column("clocks", Text, nullable=False),
     PrimaryKeyConstraint("project_id", "batch_id"),
     Index(None, "project_id", "first_event_us"),
 )
+"""One row per batch. `over_us` is when somebody ended it without saying which jobs that left untested."""
 
 job = Table(
     "job",
@@ -174,6 +176,7 @@ job = Table(
     *_source(),
     Column("started_us", BigInteger),
     Column("ended_us", BigInteger),
+    Column("untested_us", BigInteger),
     Column("first_event_us", BigInteger, nullable=False),
     Column("last_event_us", BigInteger, nullable=False),
     Column("clocks", Text, nullable=False),
@@ -191,6 +194,7 @@ job = Table(
 `ranking.order`. `standing` says what the leaderboard makes of it. `place` is where it stands among its
 like by name, `seed_place` by its seed. The numbers of its model, of its dataset, and of the three that
 make repetitions of one thing (`replica_no`, NULL where one of them is unknown) fit any index.
+`untested_us` is when the end of its batch has said of it that it has no result.
 """
 
 attempt = Table(

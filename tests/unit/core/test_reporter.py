@@ -52,6 +52,7 @@ def test_a_batch_of_two_jobs_gives_the_five_events_in_order(transport):
     assert done.data["train_epochs"] == 1
     assert done.data["elapsed_s"] > 0
     assert (batch_done.data["n_done"], batch_done.data["n_failed"]) == (2, 0)
+    assert batch_done.data["untested"] == []
     assert "status" not in batch_done.data
 
 
@@ -79,6 +80,7 @@ def test_a_batch_that_fails_fails_the_jobs_that_still_run(transport):
 
     assert [event.job_id for event in transport.of_type("job_failed")] == ["running"]
     assert transport.types[-1] == "batch_failed"
+    assert transport.events[-1].data["untested"] == []
 
 
 def test_a_job_that_fails_inside_a_loop_leaves_the_batch_alone(transport):
