@@ -207,6 +207,7 @@ def _schemas() -> dict[str, Schema]:
         "Why": _why_answer(),
         "Check": _check_answer(),
         "Doctor": _doctor_answer(),
+        "Outlook": _outlook_answer(),
         "Token": _object({"scope": {"enum": ["report", "read", "admin", "visitor"]}, "project": _MAYBE_TEXT}),
         "StopRequested": _object({"batch_id": _TEXT, "requested": _FLAG, "stop_requested": _FLAG}),
         "Status": _object({"status": _TEXT}, {"reason": _TEXT}),
@@ -307,6 +308,15 @@ def _leaderboard() -> Schema:
             "total": _COUNT,
         }
     )
+
+
+def _outlook_answer() -> Schema:
+    ends = _list({"type": "number"})
+    model = _object({"model": _TEXT, "average_rank": ends, "place": ends, "can_lead": _FLAG})
+    run = {"model": _TEXT, "dataset": _TEXT, "swing": {"type": "number"}, "is_running": _FLAG}
+    run |= {"sibling": _ANY, "command": _MAYBE_TEXT}
+    required = {"project": _TEXT, "missing": _COUNT, "models": _list(model), "runs": _list(_object(run))}
+    return _object(required, {"metric": _TEXT, "places_are_exact": _FLAG})
 
 
 def _doctor_answer() -> Schema:
@@ -702,6 +712,7 @@ def _reading() -> Schema:
         },
         "/api/projects/{project}/check": _check(),
         "/api/projects/{project}/doctor": _doctor(),
+        "/api/projects/{project}/outlook": _outlook(),
         "/p/{project}/doctor.json": _doctor(),
         "/p/{project}/badge/{model}": {
             "get": _operation(
@@ -800,6 +811,12 @@ def _check() -> Schema:
             parameters=parameters,
         )
     }
+
+
+def _outlook() -> Schema:
+    answers = {"200": _answer("Bounds and runs.", _ref("Outlook")), **_BAD_VIEW, **_UNKNOWN, "503": _BUSY}
+    summary = "Say between what the ranks of models will end, and which run would tell the most."
+    return {"get": _operation(summary, answers, parameters=[*_path("project"), *_VIEW])}
 
 
 def _doctor() -> Schema:

@@ -20,6 +20,7 @@ from argus_server.pages.model_rows import (
     value,
 )
 from argus_server.pages.model_views import MISSING, SEEDS, tabs
+from argus_server.pages.outlook import outlook_panel
 from argus_server.pages.render import Page, render
 from argus_server.pages.saved_views import saved_views
 from argus_server.pages.sparkline import sparkline
@@ -49,6 +50,7 @@ def models_page(request: AnyRequest, view: View) -> Response[Any]:
         **frame,
         "table": table,
         "flag_marks": flag_marks,
+        **outlook_panel(request, view),
         "flagged": explained(table.rows),
         "asked": view,
         "views": views,

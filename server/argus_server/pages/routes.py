@@ -12,6 +12,7 @@ from argus_server.pages.job_exports import JOB_EXPORT_ROUTES
 from argus_server.pages.jobs import JOBS_ROUTES
 from argus_server.pages.leaderboard import LEADERBOARD_ROUTES
 from argus_server.pages.matrix import MATRIX_ROUTES
+from argus_server.pages.outlook import OUTLOOK_ROUTES
 from argus_server.pages.pairs import PAIRS_ROUTES
 from argus_server.pages.pareto import PARETO_ROUTES
 from argus_server.pages.projects import PROJECT_ROUTES
@@ -37,6 +38,7 @@ PAGE_ROUTES = [
     *WHY_ROUTES,
     *CHECK_ROUTES,
     *DOCTOR_ROUTES,
+    *OUTLOOK_ROUTES,
     *SAVED_VIEW_ROUTES,
     *BADGE_ROUTES,
     *SETTINGS_ROUTES,

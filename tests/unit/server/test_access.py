@@ -104,6 +104,7 @@ PRIVATE = {
     "GET /api/projects/{project:str}/jobs/{batch_id:str}/{job_id:str}/why": (
         "401 401 401 401 403 200 200 403 403 403 200 200 403"
     ),
+    "GET /api/projects/{project:str}/outlook": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /p/{project:str}/doctor": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /p/{project:str}/doctor.json": "401 401 401 401 403 200 200 403 403 403 200 200 403",
     "GET /api/projects/{project:str}/doctor": "401 401 401 401 403 200 200 403 403 403 200 200 403",
@@ -187,6 +188,7 @@ OPENED = [
     "GET /api/projects/{project:str}/check",
     "GET /p/{project:str}/badge/{model:str}",
     "GET /p/{project:str}/doctor",
+    "GET /api/projects/{project:str}/outlook",
     "GET /p/{project:str}/doctor.json",
     "GET /api/projects/{project:str}/doctor",
     "GET /p/{project:str}/live",

@@ -122,6 +122,7 @@ ANSWERED = [
     ("GET", "/p/{project}/badge/{model}", {}, 200),
     ("GET", "/api/projects/{project}/doctor", {}, 200),
     ("GET", "/p/{project}/doctor.json", {}, 200),
+    ("GET", "/api/projects/{project}/outlook", {}, 200),
     ("GET", "/healthz", {}, 200),
     ("GET", "/readyz", {}, 200),
     ("GET", "/metrics", {}, 200),
