@@ -40,12 +40,13 @@ from argus_server.pages.models import models_page
 from argus_server.pages.render import Page, render
 from argus_server.pages.saved_views import saved_views
 from argus_server.pages.sparkline import sparkline
-from argus_server.pages.visitors import shown_table
+from argus_server.pages.visitors import shown_states, shown_table
 from argus_server.ranking.board import Board
 from argus_server.ranking.leader import Leader, leader
 from argus_server.ranking.rank import Ranking, rank
 from argus_server.ranking.table import RankedTable
 from argus_server.ranking.view import View
+from argus_server.ranking.without_result import WithoutResult, without_result
 from argus_server.threads import in_thread
 from argus_server.urls import path_to
 
@@ -91,6 +92,7 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
         filters = facets(view, board, request.user)
         settings = board.settings
         doubts = findings_at_hand(board)
+        rest = _without_result(request, view, board)
     context = {
         **frame,
         "table": table,
@@ -106,6 +108,8 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
         "leader": leads,
         "doubts": doubts,
         "flagged": explained(table.rows),
+        "without_result": rest,
+        "settings": settings,
         "hiding": hiding(queries_of(request), name, view) if not table.total and view.is_filtered else [],
         "job_counts": frame["pulse"].counts,
         "exports": [
@@ -114,6 +118,14 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
         ],
     }
     return render(request, Page("leaderboard.html", context, headers={"ETag": tag}))
+
+
+def _without_result(request: AnyRequest, view: View, board: Board) -> WithoutResult | None:
+    """Return the cells that have no row, where rows are cells."""
+    if view.group != "cell":
+        return None
+    states = queries_of(request).cell_states(board.project, view.batch)
+    return without_result(view, board, shown_states(request.user, board.project, states))
 
 
 def _curves(request: AnyRequest, table: RankedTable) -> dict[RowKey, Markup]:

@@ -377,3 +377,55 @@ def test_what_cannot_be_done_with_a_view_is_said(make_server):
         answer = server.request("POST", "/p/p/views", scope=None, data={**fields, "form_token": token})
         assert answer.status_code == 400
         assert said in answer.json()["error"]
+
+
+# --- cells without a result -------------------------------------------------------------------
+
+
+def without_result(tree):
+    """Return what stands below the means: (model, dataset) → state; and the sentence below it."""
+    rows = [
+        [cell.text().strip() for cell in row.css("th, td")] for row in tree.css("#without-result tbody tr")
+    ]
+    told = tree.css_first("#without-result p")
+    return {(row[0], row[1]): " ".join(row[2].split()) for row in rows}, told.text() if told else ""
+
+
+def test_cells_without_a_result_say_why_below_the_means(make_server):
+    server = make_server()
+    server.send(
+        *job("a", "Alpha", "x", MSE=1.0),
+        *job("b", "Beta", "y", MSE=2.0),
+        body("job_start", "c", model="Alpha", dataset="y", epochs_total=8),
+        *(body("job_epoch", "c", at=500 + i, epoch=i, val_loss=0.5) for i in range(5)),
+        body("job_start", "d", model="Beta", dataset="z", epochs_total=8),
+        body("job_failed", "d", at=5, reason="CUDA <oom>"),
+        body("job_start", "e", batch="over", model="Gamma", dataset="x"),
+        body("batch_done", batch="over", at=9),
+        body("job_start", "f", model="Alpha", dataset="x", seed=9),  # has a result from another seed
+    )
+    server.store.credentials.set_public("p", is_public=True)
+
+    states, told = without_result(page(server, "?group=cell"))
+
+    assert states == {
+        ("Alpha", "y"): "◔ 62 % running",
+        ("Beta", "z"): "✕ failed CUDA <oom>",
+        ("Gamma", "x"): "○ never tested",
+    }
+    assert "4 cells never run." in told  # of 3 models on 3 datasets
+    assert without_result(page(server, "?group=cell&model=Beta")) == (
+        {("Beta", "z"): "✕ failed CUDA <oom>"},
+        "— 1 cell never run. See them all in the matrix",
+    )
+    assert "— 2 cells never run." in without_result(page(server, "?group=cell&q=GAM"))[1]
+    assert without_result(page(server)) == ({}, "")
+    visitor, _ = without_result(page(server, "?group=cell", scope=None))
+    assert visitor["Beta", "z"] == "✕ failed"
+
+
+def test_a_board_with_every_result_has_nothing_below(board):
+    alone = page(board, "?group=cell&model=Alpha")
+
+    assert without_result(alone) == ({}, "")
+    assert without_result(page(board, "?group=cell"))[1].startswith("— 1 cell never run.")
