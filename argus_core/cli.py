@@ -10,6 +10,7 @@ import click
 from argus_core import __version__, plugins, reading_commands
 from argus_core.errors import SettingsError
 from argus_core.settings import VARIABLES, Settings
+from argus_core.words import plural
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,11 +78,14 @@ def sync(
     done = list(track(sending, "Sending journals", total=len(plan.files), disable=not plan.files))
     failed = [f"{sent.name}: {sent.problem}" for sent in done if sent.problem]
     count = sum(sent.count for sent in done)
-    click.echo(f"{count} events sent from {len(done) - len(failed)} journals in {directory}")
+    click.echo(
+        f"{plural(count, 'event')} sent from {plural(len(done) - len(failed), 'journal')} in {directory}"
+    )
     for line in plan.left_alone:
         click.echo(f"Left alone: {line}")
-    if problems or failed:
-        raise click.ClickException("not sent, kept: " + "; ".join(problems + failed))
+    others = [f"events for {other}; --any-url sends them to {url}" for other in plan.other_servers]
+    if problems or failed or others:
+        raise click.ClickException("not sent, kept: " + "; ".join(problems + failed + others))
 
 
 def _send_rejected(directory: Path, transport: Transport, url: str, *, any_url: bool) -> list[str]:
@@ -93,10 +97,9 @@ def _send_rejected(directory: Path, transport: Transport, url: str, *, any_url: 
         again = send_rejected(directory, transport, url, any_url=any_url)
     except OSError as error:
         return [f"{NAME}: {error}"]
-    click.echo(
-        f"{again.taken} rejected events sent; {again.rejected} rejected again and {again.left_alone} left "
-        f"alone, in {directory / NAME}"
-    )
+    taken = plural(again.taken, "rejected event")
+    rest = f"{again.rejected} rejected again and {again.left_alone} left alone, in {directory / NAME}"
+    click.echo(f"{taken} sent; {rest}")
     return [f"{NAME}: {again.problem}"] if again.problem else []
 
 
@@ -136,17 +139,18 @@ def tail(count: int, *, rejected: bool) -> None:
         events = parked(settings.journal_directory)
         for item in events[-count:]:
             click.echo(item.line)
-        click.echo(f"{len(events)} rejected events in {settings.journal_directory}", err=True)
+        click.echo(f"{plural(len(events), 'rejected event')} in {settings.journal_directory}", err=True)
         return
     waiting = 0
     for journal in (found.file for found in find_journals(settings.journal_directory)):
         pending = journal.count_pending()
         waiting += pending
         if pending:
-            click.echo(f"{journal.path}: {pending} events for {journal.url or 'no server yet'}", err=True)
+            meant_for = journal.url or "no server yet"
+            click.echo(f"{journal.path}: {plural(pending, 'event')} for {meant_for}", err=True)
             for event in journal.last_pending(count):
                 click.echo(event.decode())
-    click.echo(f"{waiting} events wait in {settings.journal_directory}", err=True)
+    click.echo(f"{plural(waiting, 'event')} waiting in {settings.journal_directory}", err=True)
 
 
 @cli.command()

@@ -15,6 +15,7 @@ from argus_core.guard import swallowed
 from argus_core.journal import Chunk, Journal, JournalFile, dead_journals, same_url
 from argus_core.rejected import park
 from argus_core.transport import Receipt, Rejection, Transport
+from argus_core.words import plural
 
 __all__ = ["EVENTS_PER_REQUEST", "Delivery", "replay", "send_all"]
 
@@ -176,7 +177,7 @@ class Delivery:
             self._is_away = False
             if self._warned_waiting:
                 self._warned_waiting = False
-                logger.warning("argus: the server is back; %d events to go", self.journal.pending)
+                logger.warning("argus: the server is back; %s to go", plural(self.journal.pending, "event"))
             return True
 
     def _wait_to_retry(self, error: TransportError, backoff_s: float) -> bool:
@@ -202,8 +203,8 @@ class Delivery:
             403: "use a token with the scope `report` for this project",
         }.get(error.status or 0, "check ARGUS_URL")
         logger.error(
-            "argus: sending has stopped, %d events stay in the journal for `argus sync`: %s. To fix it: %s.",
-            self.journal.pending,
+            "argus: sending has stopped, %s in the journal for `argus sync`: %s. To fix it: %s.",
+            plural(self.journal.pending, "event"),
             error,
             fix,
         )
@@ -215,9 +216,9 @@ class Delivery:
         if not self._warned_waiting:
             self._warned_waiting = True
             logger.warning(
-                "argus: %s; %d events wait in the journal and are sent when it is back",
+                "argus: %s; what waits in the journal is sent when it is back: %s",
                 error,
-                self.journal.pending,
+                plural(self.journal.pending, "event"),
             )
 
     def _park(self, lines: Sequence[bytes], rejected: Sequence[Rejection]) -> None:
@@ -250,7 +251,7 @@ class Delivery:
                     return
                 continue  # this journal is not for our token; another may be
             if count:
-                logger.warning("argus: sent %d events that an earlier process had left", count)
+                logger.warning("argus: sent %s that an earlier process had left", plural(count, "event"))
 
 
 def replay(
@@ -274,7 +275,7 @@ def replay(
         file.acknowledge(chunk)
         count += len(chunk.lines)
     if file.torn_lines:
-        logger.warning("argus: %d torn lines of %s were skipped", file.torn_lines, file.path.name)
+        logger.warning("argus: skipped %s of %s", plural(file.torn_lines, "torn line"), file.path.name)
     file.delete()
     return count
 

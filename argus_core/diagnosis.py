@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import re
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from argus_core.journal import dead_journals
+from argus_core.errors import SettingsError
+from argus_core.journal import JournalFile, dead_journals, same_url
 from argus_core.rejected import NAME, parked
 from argus_core.settings import Settings
+from argus_core.transport import checked_address, innermost
+from argus_core.words import plural
 
 if TYPE_CHECKING:
     import requests
@@ -58,22 +63,81 @@ def _server(settings: Settings) -> Iterator[Finding]:
             "bad", "ARGUS_URL is not set: events stay in the journal", "export ARGUS_URL=http://host:8421"
         )
         return
-    url = settings.url.rstrip("/")
+    try:
+        url = checked_address(settings.url, None)
+    except SettingsError:
+        example = settings.url if "://" not in settings.url else "host:8421"
+        yield Finding(
+            "bad",
+            f"ARGUS_URL is {settings.url}: it must begin with http:// or https://",
+            f"export ARGUS_URL=http://{example}",
+        )
+        return
     with requests.Session() as session:
         session.trust_env = True
         try:
-            health = session.get(f"{url}/healthz", timeout=_TIMEOUT_S, allow_redirects=False)
+            health = _get(session, f"{url}/healthz")
+            if health.status_code != 200:
+                yield Finding("bad", f"{url}/healthz answered {health.status_code}", "correct ARGUS_URL")
+                return
+            yield Finding("ok", f"{url} answers after {health.elapsed.total_seconds() * 1e3:.0f} ms")
+            yield from _clock(health)
+            yield from _token(session, url, settings)
         except requests.RequestException as error:
-            yield Finding(
-                "bad", f"no answer from {url}: {error}", "start it with `argus serve`, or correct ARGUS_URL"
-            )
-            return
-        if health.status_code != 200:
-            yield Finding("bad", f"{url}/healthz answered {health.status_code}", "correct ARGUS_URL")
-            return
-        yield Finding("ok", f"{url} answers after {health.elapsed.total_seconds() * 1e3:.0f} ms")
-        yield from _clock(health)
-        yield from _token(session, url, settings)
+            yield _no_answer(session, url, error)
+
+
+def _get(session: requests.Session, url: str, token: str | None = None) -> requests.Response:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return session.get(url, headers=headers, timeout=_TIMEOUT_S, allow_redirects=False)
+
+
+def _no_answer(session: requests.Session, url: str, error: requests.RequestException) -> Finding:
+    """Return what keeps the server from answering, in one sentence."""
+    import requests
+
+    scheme, _, rest = url.partition("://")
+    if isinstance(error, requests.exceptions.SSLError):
+        try:
+            _get(session, f"http://{rest}/healthz")
+        except requests.RequestException:
+            fix = "install the certificate of its authority and name it in REQUESTS_CA_BUNDLE"
+            return Finding("bad", f"no secure connection to {url}: {_reason(error)}", fix)
+        return Finding(
+            "bad",
+            f"{url} does not answer: this port speaks http, not https",
+            f"export ARGUS_URL=http://{rest}",
+        )
+    causes = [type(cause) for cause in _chain(error)]
+    if ConnectionRefusedError in causes:
+        return Finding(
+            "bad",
+            f"no answer from {url}: connection refused, nothing listens there",
+            "start it with `argus serve`, or correct ARGUS_URL",
+        )
+    if socket.gaierror in causes:
+        return Finding("bad", f"no answer from {url}: there is no host of this name", "correct ARGUS_URL")
+    if isinstance(error, requests.Timeout):
+        fix = "look whether a firewall or a proxy (HTTP_PROXY, NO_PROXY) stands between, or correct ARGUS_URL"
+        return Finding("bad", f"no answer from {url} within {_TIMEOUT_S:.0f} s", fix)
+    other = "https" if scheme == "http" else "http"
+    return Finding(
+        "bad",
+        f"no answer from {url}: {_reason(error)}",
+        f"look whether this port speaks {other}, or correct ARGUS_URL",
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _reason(error: BaseException) -> str:
+    """Return the innermost message without the numbers and the line of C that OpenSSL puts around it."""
+    return re.sub(r"^\[[^]]*\] *(\w+: )?|^\(\d+, '|'\)$| \(_ssl\.c:\d+\)$", "", innermost(error))
 
 
 def _clock(response: requests.Response) -> Iterator[Finding]:
@@ -98,12 +162,7 @@ def _token(session: requests.Session, url: str, settings: Settings) -> Iterator[
             "bad", "ARGUS_TOKEN is not set", "`argus token create --scope report` on the server's machine"
         )
         return
-    answer = session.get(
-        f"{url}/api/token",
-        headers={"Authorization": f"Bearer {settings.token}"},
-        timeout=_TIMEOUT_S,
-        allow_redirects=False,
-    )
+    answer = _get(session, f"{url}/api/token", settings.token)
     if answer.status_code == 401:
         yield Finding(
             "bad",
@@ -133,23 +192,36 @@ def _token(session: requests.Session, url: str, settings: Settings) -> Iterator[
 
 def _journal(settings: Settings) -> Iterator[Finding]:
     directory = settings.journal_directory
-    waiting = [(file.path, file.count_pending()) for file in dead_journals(directory)]
-    count = sum(pending for _, pending in waiting)
-    if count:
-        yield Finding(
-            "warning",
-            f"{count} events of {len(waiting)} ended processes wait in {directory}",
-            "argus sync",
-        )
-    else:
+    waiting: dict[str | None, list[int]] = {}
+    for file in dead_journals(directory):
+        if pending := file.count_pending():
+            waiting.setdefault(_other_server(file, settings), []).append(pending)
+    for other, counts in waiting.items():
+        processes = plural(len(counts), "ended process")
+        fact = f"waiting in {directory}: {plural(sum(counts), 'event')} of {processes}"
+        if other is None:
+            yield Finding("warning", fact, "argus sync")
+        else:
+            yield Finding(
+                "warning",
+                f"{fact} for {other}, which is not ARGUS_URL",
+                f"`argus sync --url {other}` sends them there, `argus sync --any-url` to ARGUS_URL",
+            )
+    if not waiting:
         yield Finding("ok", f"nothing waits in {directory}")
     rejected = parked(directory)
     if rejected:
         yield Finding(
             "warning",
-            f"the server rejected {len(rejected)} events, kept in {directory / NAME}",
+            f"the server rejected {plural(len(rejected), 'event')}, kept in {directory / NAME}",
             "argus tail --rejected says why; argus sync --rejected sends them once more",
         )
+
+
+def _other_server(file: JournalFile, settings: Settings) -> str | None:
+    """Return the server that a journal was meant for, None if `argus sync` sends it to `ARGUS_URL`."""
+    is_ours = settings.url is None or file.url in (None, same_url(settings.url))
+    return None if is_ours else file.url
 
 
 def _versions() -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from argus_core.transport import Rejection
+from argus_core.words import plural
 
 __all__ = ["NAME", "Parked", "finish", "keep", "park", "parked", "set_aside"]
 
@@ -50,8 +51,8 @@ class Parked:
 def park(directory: Path, lines: Sequence[bytes], rejected: Sequence[Rejection], *, url: str | None) -> None:
     """Keep the rejected ones of these events, and say so once."""
     logger.warning(
-        "argus: the server rejected %d events, kept in %s; the first because: %s",
-        len(rejected),
+        "argus: the server rejected %s, kept in %s; the first because: %s",
+        plural(len(rejected), "event"),
         directory / NAME,
         rejected[0].reason,
     )

@@ -41,6 +41,7 @@ from argus_core.process_end import at_process_end, catch_termination, last_error
 from argus_core.settings import Settings
 from argus_core.sinks import SinkThread
 from argus_core.transport import Transport, transport_for
+from argus_core.words import plural
 
 __all__ = ["Job", "JobStatus", "Reporter"]
 
@@ -292,9 +293,9 @@ class Reporter:
         if untested:
             data["status"] = "incomplete"
             logger.warning(
-                "argus: %d of %d jobs ended without test metrics and are not ranked: %s. %s",
+                "argus: %d of %s ended without test metrics, so without a rank: %s. %s",
                 len(untested),
-                len(jobs),
+                plural(len(jobs), "job"),
                 ", ".join(names[:3]) + (", …" if len(names) > 3 else ""),
                 untested[0].how_to_test,
             )
@@ -303,17 +304,17 @@ class Reporter:
     def _say_how_to_sync(self, journal: Journal) -> None:
         if journal.at_risk + journal.lost:
             logger.warning(
-                "argus: %d events were only in memory and are lost", journal.at_risk + journal.lost
+                "argus: lost, because only in memory: %s", plural(journal.at_risk + journal.lost, "event")
             )
         if journal.left_out:
-            logger.warning("argus: %d events were left out of the full journal", journal.left_out)
+            logger.warning("argus: left out of the full journal: %s", plural(journal.left_out, "event"))
         waiting = journal.pending - journal.at_risk
         if waiting and journal.path is not None:
             where = self._url if self._url and "://" in self._url else "http://HOST:8421"
             logger.warning(
-                "argus: %d events are kept in %s; send them with: argus sync --url %s",
-                waiting,
+                "argus: kept in %s: %s; to send: argus sync --url %s",
                 journal.path,
+                plural(waiting, "event"),
                 where,
             )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from argus_core.errors import ArgusError
 from argus_core.events import Event
 from argus_core.guard import never_raise, swallowed
+from argus_core.words import plural
 
 if TYPE_CHECKING:
     from argus_core.hookspecs import Sink
@@ -58,7 +59,7 @@ class SinkThread:
         if self._thread.is_alive():
             self.left_out += self._queue.qsize()
         if self.left_out:
-            logger.warning("argus: %d events were left out of %r", self.left_out, self._sink)
+            logger.warning("argus: left out of %r: %s", self._sink, plural(self.left_out, "event"))
 
     @never_raise
     def _run(self) -> None:

@@ -22,10 +22,12 @@ class Plan:
     Attributes:
         files: journals to send, oldest first.
         left_alone: file name and reason of each other one.
+        other_servers: the URLs that some of those were meant for, each once.
     """
 
     files: list[JournalFile] = field(default_factory=list)
     left_alone: list[str] = field(default_factory=list)
+    other_servers: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,11 @@ def plan(directory: Path, url: str, *, any_url: bool = False, any_host: bool = F
         reason = found.reason
         if reason.startswith("written"):
             reason = "" if any_host else f"{reason}; --any-host sends it, once its jobs have ended"
-        if not reason and not any_url and found.file.url not in (None, same_url(url)):
-            reason = f"meant for {found.file.url}; --any-url sends it here"
+        other = found.file.url
+        if not reason and not any_url and other is not None and other != same_url(url):
+            reason = f"meant for {other}; --any-url sends it here"
+            if other not in result.other_servers and found.file.count_pending():
+                result.other_servers.append(other)
         if reason:
             result.left_alone.append(f"{found.file.path.name}: {reason}")
         else:

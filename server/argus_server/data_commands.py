@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from argus_core.words import plural
 from argus_server.database_option import database_option, open_database
 from argus_server.exports.text import iso_time
 from argus_server.lifetimes import read_lifetime
@@ -68,7 +69,7 @@ def backup(database: str | None, file: Path) -> None:
     """
     with _opened(database) as store, _bar("copying") as show:
         count = store.backup(file, lambda left, total: show(total - left, total))
-    click.echo(f"{file} holds {count:,} events and is sound.")
+    click.echo(f"{file} holds {plural(count, 'event')} and is sound.")
 
 
 @click.command()
@@ -83,7 +84,7 @@ def export(database: str | None, projects: tuple[str, ...], output: IO[str]) -> 
             output.write("".join(line + "\n" for line in lines))
             done += len(lines)
             show(done, total)
-    click.echo(f"{done:,} events exported.", err=True)
+    click.echo(f"{plural(done, 'event')} exported.", err=True)
 
 
 @click.command("import")
@@ -126,9 +127,9 @@ def import_(database: str | None, file: IO[bytes]) -> None:
             if len(waiting) == _IMPORT_EVENTS:
                 flush()
         flush()
-    click.echo(f"{taken:,} events: {new:,} new, {taken - new:,} known already.", err=True)
+    click.echo(f"{plural(taken, 'event')}: {new:,} new, {taken - new:,} known already.", err=True)
     if refused:
-        raise click.ClickException(f"{refused} lines are no events")
+        raise click.ClickException(f"no events: {plural(refused, 'line')}")
 
 
 @click.command()
@@ -143,7 +144,7 @@ def rebuild(database: str | None, projects: tuple[str, ...]) -> None:
         for name in projects or store.project_names():
             with _bar(name) as show:
                 count = store.rebuild(name, lambda _, done, total: show(done, total))
-            click.echo(f"{name}: made anew from {count:,} events.")
+            click.echo(f"{name}: made anew from {plural(count, 'event')}.")
 
 
 @click.command()
@@ -171,14 +172,16 @@ def retention(
     with _opened(database) as store:
         counts = {name: store.forget(name, what, before_us, dry_run=True) for name in projects}
         for name, count in counts.items():
-            click.echo(f"{name}: {count:,} events from before {iso_time(before_us)} would be forgotten.")
+            click.echo(
+                f"{name}: {plural(count, 'event')} from before {iso_time(before_us)} would be forgotten."
+            )
         if dry_run or not any(counts.values()):
             return
         if not yes:
             click.confirm("Forget them for good?", abort=True)
         for name in projects:
             count = store.forget(name, what, before_us)
-            click.echo(f"{name}: {count:,} events are forgotten.")
+            click.echo(f"{name}: {plural(count, 'event')} forgotten.")
 
 
 DATA_COMMANDS = (migrate, backup, export, import_, rebuild, retention)

@@ -100,6 +100,16 @@ def test_doctor_names_the_fix_for_a_bad_token(server, token, said):
     assert "argus token create --scope report" in result.stdout
 
 
+def test_doctor_knows_http_when_it_was_asked_for_https(server):
+    server.start()
+
+    result = argus("doctor", ARGUS_URL=server.url.replace("http:", "https:"), ARGUS_TOKEN="t")
+
+    assert "this port speaks http, not https" in result.stdout
+    assert f"→ export ARGUS_URL={server.url}\n" in result.stdout
+    assert result.returncode == 1
+
+
 def test_non_finite_metrics_come_back_as_what_they_were(server):
     import requests
 

@@ -342,7 +342,7 @@ def test_a_test_after_the_batch_was_closed_finishes_the_job(sent, story, caplog)
     cb.flush()
 
     assert story(sent) == [*FIT_AND_TEST[:-2], "batch_done", "job_done"]
-    assert caplog.text.count("1 of 1 jobs ended without test metrics") == 1
+    assert caplog.text.count("1 of 1 job ended without test metrics") == 1
 
 
 def test_an_untested_job_that_began_after_the_end_of_the_batch_is_warned_about(sent, story, caplog):

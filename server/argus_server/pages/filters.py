@@ -7,6 +7,7 @@ import time
 
 from markupsafe import Markup, escape
 
+from argus_core.words import plural
 from argus_server.exports.text import iso_time
 from argus_server.ranking.values import raw_text
 
@@ -85,12 +86,6 @@ def percent(share: float) -> str:
     size = abs(100 * share)
     digits = f"{size:.1f}" if size < 100 else f"{size:.0f}" if size < 1e6 else f"{size:.1e}"
     return f"{'−' if share < 0 else '+'}{digits} %"
-
-
-def plural(count: int, word: str) -> str:
-    """Return "1 job", "2 jobs"."""
-    many = word[:-1] + "ies" if word.endswith("y") else word + "es" if word.endswith("ch") else word + "s"
-    return f"{count:,} {word if count == 1 else many}"
 
 
 def breakable(text: str) -> Markup:

@@ -62,7 +62,10 @@ def sign_in_page(request: AnyRequest) -> Response[Any]:
         return _enter(request, grant, target)
     if _is_signed_in(request):
         return Redirect(local_path(target), status_code=303)
-    problem = "This link has been used or is too old. Run `argus token link` for a new one."
+    problem = (
+        "This link has been used or is too old. On the machine of the server, `argus token link` with the "
+        "--database and --url of the server prints a new one; `argus serve` has said the whole command."
+    )
     return _refuse(request, target, problem)
 
 

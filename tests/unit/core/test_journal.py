@@ -211,14 +211,14 @@ def test_tail_shows_what_waits():
         "job_done",
         "batch_done",
     ]
-    assert "4 events wait" in result.stderr
+    assert "4 events waiting" in result.stderr
 
 
 def test_tail_of_nothing_says_so():
     result = CliRunner().invoke(cli, ["tail"])
 
     assert result.stdout == ""
-    assert "0 events wait" in result.stderr
+    assert "0 events waiting" in result.stderr
 
 
 def test_doctor_without_a_server_says_what_to_set():
@@ -234,7 +234,44 @@ def test_doctor_names_a_server_that_does_not_answer(monkeypatch):
     result = CliRunner().invoke(cli, ["doctor"])
 
     assert result.exit_code == 1
-    assert "no answer from http://127.0.0.1:9" in result.output
+    said = "no answer from http://127.0.0.1:9: connection refused, nothing listens there\n  → start it with"
+    assert said in result.output
+
+
+@pytest.mark.parametrize(
+    ("url", "fact", "fix"),
+    [
+        (
+            "board.example:8421",
+            "must begin with http:// or https://",
+            "export ARGUS_URL=http://board.example:8421",
+        ),
+        ("ftp://board.example", "must begin with http:// or https://", "export ARGUS_URL=http://host:8421"),
+        ("http://no-such-host.invalid", "there is no host of this name", "correct ARGUS_URL"),
+    ],
+)
+def test_doctor_says_in_plain_words_what_is_wrong_with_the_url(monkeypatch, url, fact, fix):
+    monkeypatch.setenv("ARGUS_URL", url)
+
+    result = CliRunner().invoke(cli, ["doctor"])
+
+    assert result.exit_code == 1
+    assert fact in result.output
+    assert f"→ {fix}" in result.output
+    assert "urllib3" not in result.output
+    assert "Error" not in result.output
+
+
+def test_doctor_names_the_other_server_that_waiting_events_are_for(monkeypatch):
+    script = "from argus_core import Reporter; Reporter('x', url='http://127.0.0.1:9').job('j')"
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, env=dict(os.environ))
+    monkeypatch.setenv("ARGUS_URL", "http://127.0.0.1:10")
+
+    result = CliRunner().invoke(cli, ["doctor"])
+
+    assert "3 events of 1 ended process for http://127.0.0.1:9, which is not ARGUS_URL" in result.output
+    assert "argus sync --url http://127.0.0.1:9" in result.output
+    assert "argus sync --any-url" in result.output
 
 
 def test_doctor_says_what_waits_and_how_to_send_it():
@@ -247,7 +284,7 @@ def test_doctor_says_what_waits_and_how_to_send_it():
 
     result = CliRunner().invoke(cli, ["doctor"])
 
-    assert "4 events of 1 ended processes wait" in result.output
+    assert "4 events of 1 ended process\n" in result.output
     assert "→ argus sync" in result.output
 
 

@@ -540,7 +540,7 @@ def test_a_header_that_a_full_disk_cuts_short_swallows_no_event(size_bytes):
     assert result.returncode == 0, result.stderr
     (lines,) = journals().values()
     assert types(lines) == [None, "job_done", "batch_done"]
-    assert "2 events were only in memory and are lost" in result.stderr
+    assert "lost, because only in memory: 2 events" in result.stderr
 
 
 def test_importing_touches_nothing():

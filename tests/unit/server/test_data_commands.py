@@ -87,7 +87,7 @@ def test_an_import_names_the_lines_that_are_no_events_and_takes_the_others(tmp_p
     assert result.exit_code == 1
     assert "line 4" in result.stderr
     assert "line 5" in result.stderr
-    assert "1 events: 1 new" in result.stderr
+    assert "1 event: 1 new" in result.stderr
 
 
 def test_a_backup_is_made_while_the_database_is_written_and_can_be_opened(database, tmp_path):
@@ -130,7 +130,7 @@ def test_old_events_are_forgotten_as_far_as_asked(database, what, left):
     words = ("retention", "--project", "p", "--older-than", "1h", "--what", what)
 
     planned = argus(*words, "--dry-run", database=database)
-    assert re.search(rf"p: {4 - left} events from before \S+Z would be forgotten\.", planned.stdout)
+    assert re.search(rf"p: {4 - left} events? from before \S+Z would be forgotten\.", planned.stdout)
     unsure = argus(*words, database=database)
     assert (unsure.exit_code, "Forget them for good?" in unsure.stdout) == (1, True)
     assert len(argus("export", "--project", "p", database=database).stdout.splitlines()) == 4
