@@ -103,9 +103,10 @@ function layoutOf(root, figure) {
     hovermode: "x unified", dragmode: "zoom", uirevision: `${byTime} ${log}`, separators: ".,",
     hoverlabel: { bgcolor: colour("--page"), bordercolor: line, font: { color: text } },
     xaxis: { ...axis, title: { text: byTime ? `${unit} since the start` : "epoch", standoff: 8 },
-      ...(byTime ? {} : { tickformat: ",d", tick0: 0, minallowed: undefined }) },
-    yaxis: { ...axis, showspikes: false, type: log ? "log" : "linear", exponentformat: "e",
-      ...(log ? { dtick: undefined } : {}) },
+      unifiedhovertitle: { text: byTime ? `%{x:.2f} ${unit}` : "epoch %{x}" },
+      ...(byTime ? {} : { tickformat: ",d" }) },
+    // exponents as superscripts would need a style attribute, which the policy forbids
+    yaxis: { ...axis, showspikes: false, type: log ? "log" : "linear", exponentformat: "e" },
   };
 }
 
