@@ -102,8 +102,8 @@ def evaluate(
         estimator: fitted in place.
         train: the arguments of `fit`: `(x, y)`, or `(x,)`; None for an estimator that is fitted already.
         test: `(x, y)`.
-        metrics: names of scikit-learn's scorers, scorers, functions of (true values, predictions), a list
-            of these, or a mapping that names them.
+        metrics: names of scikit-learn's scorers (with or without `neg_`), scorers, functions of (true values,
+            predictions), a list of these, or a mapping that names them.
         batch_size: samples per call of `predict`, for latencies; default: one call, which has no
             percentiles, only a throughput and a total time.
         fit_params: further arguments of `fit`.
@@ -272,14 +272,30 @@ def _measure(metric: Metric, name: str | None) -> _Measure:
         ValueError: no scorer has this name.
     """
     if isinstance(metric, str):
-        from sklearn.metrics import get_scorer
-
-        return _scorer_measure(get_scorer(metric), name or metric.removeprefix("neg_"))
+        return _scorer_measure(_scorer(metric), name or metric.removeprefix("neg_"))
     if not callable(metric):
         raise TypeError(f"a metric is a scorer's name or a function, got {metric!r:.100}")
     if hasattr(metric, "_score_func") and hasattr(metric, "_sign"):
         return _scorer_measure(metric, name or _function_name(metric._score_func))
     return _Measure(name or _function_name(metric), of_predictions=metric)
+
+
+def _scorer(name: str) -> Any:
+    """Return scikit-learn's scorer of this name, or of its negation: `max_error` has become `neg_max_error`.
+
+    Raises:
+        ValueError: there is neither.
+    """
+    from sklearn.metrics import get_scorer
+
+    try:
+        return get_scorer(name)
+    except ValueError:
+        try:
+            return get_scorer(f"neg_{name}")
+        except ValueError:
+            pass
+        raise
 
 
 def _scorer_measure(scorer: Any, name: str) -> _Measure:

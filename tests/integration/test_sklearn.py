@@ -149,6 +149,7 @@ def test_what_a_scorer_has_negated_is_reported_as_it_is_defined(sent, scorer, co
     assert negated < 0
     assert metrics_of(sent)[column] == pytest.approx(-negated)
     assert result.metrics.keys() == {scorer.removeprefix("neg_")}
+    assert evaluate(LinearRegression(), TRAIN, TEST, scorer.removeprefix("neg_")).metrics == result.metrics
 
 
 def test_nothing_is_predicted_twice(sent):
