@@ -645,11 +645,13 @@ def _reading() -> Schema:
         "/p/{project}/matrix.md": grid("Models and datasets as Markdown.", _TEXT, "text/markdown"),
         "/api/projects/{project}/jobs": {
             "get": _operation(
-                "List one page of jobs, latest first.",
+                "List one page of jobs.",
                 {"200": _answer("The page.", _ref("Jobs")), **_BAD_VIEW, **_UNKNOWN, "503": _BUSY},
                 parameters=[
                     *_path("project"),
                     *_FILTERS,
+                    *(item for item in _MORE_FILTERS if item["name"] != "where"),
+                    _query("sort", {"enum": ["latest", "oldest", "longest", "shortest"]}, "The order."),
                     _query("status", _list(statuses), "Only jobs in this status; can be repeated."),
                     _PAGE,
                 ],

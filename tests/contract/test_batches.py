@@ -1,13 +1,10 @@
 """The batches of a project: which, where they stand, when they end, and why their jobs failed."""
 
 import pytest
-from sqlalchemy import select, text
 from unit.server.wire import NOW_US, START, event
 
 from argus_server.errors import UnknownBatch, UnknownProject
-from argus_server.storage import schema
 from argus_server.storage.batches import BatchFilter
-from argus_server.storage.dialect import make_engines
 
 HOUR_US = 3_600_000_000
 
@@ -135,25 +132,3 @@ def test_the_counts_of_batches_are_kept_when_projections_are_made_anew(store):
     store.rebuild("p")
 
     assert store.queries.batch("p", "b") == before
-
-
-def test_a_database_from_before_batches_were_counted_gets_the_counts(new_store, new_database):
-    place = new_database()
-    store = new_store(place)
-    store.add_events([*job("b", "1"), *job("b", "2", end="boom"), *job("c", "3", end="")])
-    before = store.queries.batches("p", BatchFilter())
-    facets = select(schema.facet).order_by(*schema.facet.primary_key)
-    engines = make_engines(place)
-    with engines.writer.begin() as connection:
-        rows = connection.execute(facets).all()
-        connection.execute(schema.facet.delete().where(schema.facet.c.field == "batch"))
-        connection.execute(text("DROP INDEX ix_batch_project_id_first_event_us"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0008'"))
-    store.close()
-
-    again = new_store(place)
-
-    assert again.queries.batches("p", BatchFilter()) == before
-    with engines.reader.begin() as connection:
-        assert connection.execute(facets).all() == rows
-    engines.dispose()

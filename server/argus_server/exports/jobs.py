@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from argus_server.exports.text import csv_text, iso_time, markdown_text
-from argus_server.storage.jobs import JobList, JobSummary
+from argus_server.storage.job_lists import JobList
+from argus_server.storage.jobs import JobSummary
 
 __all__ = ["job_record", "jobs_csv", "jobs_json", "jobs_markdown"]
 

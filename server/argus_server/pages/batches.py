@@ -19,7 +19,7 @@ from argus_server.pages.strips import MOST_BLOCKS, block_strip
 from argus_server.pages.visitors import shown_batch, shown_jobs
 from argus_server.ranking.view import View
 from argus_server.storage.batches import BATCH_STATUSES, BatchFilter, BatchList, BatchSummary
-from argus_server.storage.jobs import JobFilter, JobList
+from argus_server.storage.job_lists import JobFilter, JobList
 from argus_server.threads import in_thread
 from argus_server.urls import path_to
 

@@ -18,7 +18,8 @@ from argus_server.ranking.view import View
 from argus_server.storage.batches import BatchSummary
 from argus_server.storage.credentials import Grant
 from argus_server.storage.job import JobDetail
-from argus_server.storage.jobs import JobList, JobSummary
+from argus_server.storage.job_lists import JobList
+from argus_server.storage.jobs import JobSummary
 
 __all__ = [
     "allowed_view",

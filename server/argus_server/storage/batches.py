@@ -14,10 +14,9 @@ from argus_server.errors import UnknownBatch
 from argus_server.progress import BatchProgress, Range, batch_progress
 from argus_server.ranking.order import text_number
 from argus_server.storage import schema
-from argus_server.storage.board import contains
 from argus_server.storage.folding import LISTED
 from argus_server.storage.jobs import SILENT_US, all_statuses, job_etas, jobs_and_batches, status_at
-from argus_server.storage.statements import chunks
+from argus_server.storage.statements import chunks, contains
 
 __all__ = [
     "BATCH_STATUSES",

@@ -53,7 +53,7 @@ from argus_server.ranking.view import Condition
 from argus_server.storage import schema
 from argus_server.storage.folding import EVERY, FACETS, LISTED
 from argus_server.storage.meanings import read_meaning
-from argus_server.storage.statements import chunks
+from argus_server.storage.statements import chunks, contains
 from argus_server.storage.unfinished import unfinished_cells
 
 __all__ = ["FactsCache", "IndexedBoard", "done_jobs", "metric_keys"]
@@ -631,11 +631,6 @@ def _beyond(query: Select[Any], order: Order, segment: int, after: Cursor | None
         return query.where(number < after.number if order.descends else number > after.number)
     here, there = tuple_(_metric.value, _metric.job_no), tuple_(literal(after.value, Float), after.number)
     return query.where(here < there if order.descends else here > there)
-
-
-def contains(column: Any, text: str) -> Any:
-    """Return whether a text column contains some text, whatever its case; `%` and `_` mean themselves."""
-    return func.lower(column).contains(text.lower(), autoescape=True)
 
 
 def _bytewise(connection: Connection, column: Any) -> Any:

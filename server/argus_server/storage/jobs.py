@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, case, func, or_, select
 
 from argus_server.progress import RECENT_EPOCHS, Range, job_eta_s
 from argus_server.storage import schema
@@ -17,14 +17,11 @@ from argus_server.storage.statements import chunks
 __all__ = [
     "SILENT_US",
     "STATUSES",
-    "JobFilter",
-    "JobList",
     "JobSummary",
     "all_statuses",
     "count_jobs",
     "job_etas",
     "jobs_and_batches",
-    "list_jobs",
     "status_at",
     "summary_columns",
     "summary_of",
@@ -39,19 +36,6 @@ where several processes share a batch, each ends it for its own jobs.
 """
 SILENT_US = 15 * 60 * 1_000_000
 _SILENT_EPOCHS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class JobFilter:
-    """Which jobs of a project to list. Empty filters keep all. `page` counts from 1."""
-
-    status: tuple[str, ...] = ()
-    model: tuple[str, ...] = ()
-    dataset: tuple[str, ...] = ()
-    batch: tuple[str, ...] = ()
-    seed: tuple[str, ...] = ()
-    page: int = 1
-    page_rows: int | None = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,40 +73,6 @@ class JobSummary:
     def epochs_done(self) -> int | None:
         """How many epochs of the current attempt are behind it."""
         return self.epoch + 1 if self.epoch is not None else None
-
-
-@dataclass(frozen=True, slots=True)
-class JobList:
-    """One page of jobs, latest event first, and how many there are in each status."""
-
-    jobs: Sequence[JobSummary]
-    total: int
-    counts: Mapping[str, int]
-    models: Sequence[str]
-    datasets: Sequence[str]
-
-
-def list_jobs(connection: Connection, project_id: int, wanted: JobFilter, now: int) -> JobList:
-    """Return one page of a project's jobs. See `Queries.jobs`."""
-    table, status = schema.job.c, status_at(now)
-    numbers: Any = select(status, func.count())
-    by_status = _filtered(numbers, project_id, wanted).group_by(status)
-    counts = {row[0]: row[1] for row in connection.execute(by_status)}
-    total = sum(counts.get(name, 0) for name in wanted.status) if wanted.status else sum(counts.values())
-    query = _filtered(select(table.job_no, *summary_columns(now)), project_id, wanted)
-    if wanted.status:
-        query = query.where(status.in_(wanted.status))
-    query = query.order_by(table.last_event_us.desc(), table.batch_id, table.job_id)
-    if wanted.page_rows is not None:
-        query = query.limit(wanted.page_rows).offset((wanted.page - 1) * wanted.page_rows)
-    rows = connection.execute(query).mappings().all()
-    etas = job_etas(connection, project_id, rows, now)
-    jobs = [summary_of(row, etas.get(row["job_no"])) for row in rows]
-    models, datasets = (
-        sorted(value or "" for value in connection.scalars(_named(project_id, name)))
-        for name in ("model", "dataset")
-    )
-    return JobList(jobs, total, all_statuses(counts), models, datasets)
 
 
 def job_etas(
@@ -210,28 +160,6 @@ def _usual_epoch_us() -> Any:
         )
         .correlate(schema.job)
         .scalar_subquery()
-    )
-
-
-def _filtered(query: Select[Any], project_id: int, wanted: JobFilter) -> Select[Any]:
-    table = schema.job.c
-    query = query.select_from(jobs_and_batches()).where(table.project_id == project_id)
-    for column, values in (
-        (table.model, wanted.model),
-        (table.dataset, wanted.dataset),
-        (table.batch_id, wanted.batch),
-        (table.seed, wanted.seed),
-    ):
-        if values:
-            query = query.where(func.coalesce(column, "").in_(values))
-    return query
-
-
-def _named(project_id: int, name: str) -> Select[Any]:
-    """Return the SELECT of the values that any job has, from their counts: no job is looked at."""
-    facet = schema.facet.c
-    return (
-        select(facet.value).where(facet.project_id == project_id, facet.field == name, facet.n > 0).distinct()
     )
 
 

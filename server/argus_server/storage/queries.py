@@ -46,7 +46,8 @@ from argus_server.storage.job import (
     job_snapshots,
     job_timeline,
 )
-from argus_server.storage.jobs import STATUSES, JobFilter, JobList, JobSummary, count_jobs, list_jobs
+from argus_server.storage.job_lists import JobFacet, JobFilter, JobList, job_facets, list_jobs
+from argus_server.storage.jobs import STATUSES, JobSummary, count_jobs
 from argus_server.storage.pulse import Pulse, pulse_of
 from argus_server.storage.sparklines import JobKey, Points, val_losses
 from argus_server.storage.unfinished import unfinished_cells
@@ -199,6 +200,18 @@ class Queries:
         """
         with transaction(self._engine) as connection:
             return list_jobs(connection, _project(connection, project)["id"], wanted, self.clock())
+
+    def job_facets(self, project: str, wanted: JobFilter, fields: Sequence[str], most: int) -> list[JobFacet]:
+        """Return the values that the jobs have in each of these fields, and how many jobs each.
+
+        Counted are the jobs that pass all filters but those in the field itself; `most` values of each field.
+
+        Raises:
+            UnknownProject: no event has named it.
+        """
+        with transaction(self._engine) as connection:
+            project_id = _project(connection, project)["id"]
+            return job_facets(connection, project_id, wanted, fields, most, self.clock())
 
     def batches(self, project: str, wanted: BatchFilter) -> BatchList:
         """Return one page of the project's batches, the newest first.

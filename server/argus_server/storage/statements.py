@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Select, Table, bindparam, select, update
+from sqlalchemy import Connection, Executable, Select, Table, bindparam, func, select, update
 
-__all__ = ["chunks", "execute_many", "insert_into", "rows_where", "update_by", "write_rows"]
+__all__ = ["chunks", "contains", "execute_many", "insert_into", "rows_where", "update_by", "write_rows"]
 
 _CHUNK = 500
 
@@ -95,3 +95,8 @@ def write_rows(
         {f"{'key' if name in keys else 'set'}_{name}": value for name, value in row.items()} for row in old
     ]
     execute_many(connection, update_by(table, keys), rows)
+
+
+def contains(column: Any, text: str) -> Any:
+    """Return whether a text column contains some text, whatever its case; `%` and `_` mean themselves."""
+    return func.lower(column).contains(text.lower(), autoescape=True)
