@@ -47,6 +47,8 @@ def _facts(job: JobDetail) -> JobFacts:
         fast_dev_run=summary.fast_dev_run,
         interrupted=summary.interrupted,
         reason=summary.reason or "",
+        framework=job.framework,
+        on_validation=job.on_validation,
         host=summary.host,
         user=summary.user,
     )

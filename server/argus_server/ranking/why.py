@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from argus_core.conventions import Convention
+from argus_core.conventions import Convention, convention
 from argus_core.events import number_or_none
 from argus_server.ranking.board import Board, Order, Placed, Wanted
 from argus_server.ranking.rank import Ranking
@@ -36,6 +36,8 @@ class JobFacts:
         epochs: how many epochs have been reported.
         epoch_names: the names of everything that any `job_epoch` of it carried.
         reason: why it failed; empty for who may not see it.
+        framework: whose callback has reported it; None for a loop of one's own.
+        on_validation: whether its client says that the result is that of the validation set.
     """
 
     batch_id: str
@@ -50,6 +52,8 @@ class JobFacts:
     fast_dev_run: bool = False
     interrupted: bool = False
     reason: str = ""
+    framework: str | None = None
+    on_validation: bool = False
     host: str | None = None
     user: str | None = None
 
@@ -139,13 +143,24 @@ def why(view: View, board: Board, job: JobFacts) -> Answer:
 
 
 def unranked_reason(
-    metrics: Mapping[str, Any], metric: str | None, epoch_names: Iterable[str] = ()
+    metrics: Mapping[str, Any],
+    metric: str | None,
+    epoch_names: Iterable[str] = (),
+    *,
+    meaning: Callable[[str], Convention] = convention,
 ) -> tuple[str, str]:
-    """Return why a job with these metrics gets no rank by `metric`, and the fix; empty texts if it does."""
+    """Return why a job with these metrics gets no rank by `metric`, and the fix; empty texts if it does.
+
+    Args:
+        metrics: flat, of the job.
+        metric: by which jobs rank; None if the project has none.
+        epoch_names: what its epochs have carried.
+        meaning: what is known of a metric's name.
+    """
     if metric is None:
         return ("The job reported no metric.", "Report the metrics of the test stage with `job_done`.")
     if metric not in metrics:
-        return _missing(metrics, metric, frozenset(epoch_names))
+        return _missing(metrics, metric, frozenset(epoch_names), meaning)
     value = metrics[metric]
     if finite(value) is not None:
         return "", ""
@@ -159,7 +174,9 @@ def unranked_reason(
     )
 
 
-def _missing(metrics: Mapping[str, Any], metric: str, epoch_names: frozenset[str]) -> tuple[str, str]:
+def _missing(
+    metrics: Mapping[str, Any], metric: str, epoch_names: frozenset[str], meaning: Callable[[str], Convention]
+) -> tuple[str, str]:
     if metric in epoch_names:
         return (
             f"{metric} is in job_epoch; a row is made of what job_done carries.",
@@ -172,8 +189,28 @@ def _missing(metrics: Mapping[str, Any], metric: str, epoch_names: frozenset[str
         )
     if not metrics:
         return "The job reported no metric.", f"Report {metric} with job_done, after the test stage."
-    names = ", ".join(sorted(metrics)[:_MOST_NAMED]) + (", …" if len(metrics) > _MOST_NAMED else "")
+    found = _worth_ranking(metrics, meaning)
+    names = ", ".join(found[:_MOST_NAMED]) + (", …" if len(found) > _MOST_NAMED else "")
     return f"The job reported no {metric}; it reported {names}.", f"Report {metric}, or rank by one of those."
+
+
+def _worth_ranking(metrics: Mapping[str, Any], meaning: Callable[[str], Convention]) -> list[str]:
+    """Return the metrics of a job by which one would rank it: of quality, else costs, else all, in order."""
+    numbers = [key for key, value in metrics.items() if finite(value) is not None]
+    for role in ("quality", "cost"):
+        if found := [key for key in numbers if meaning(key).role == role]:
+            return sorted(found)
+    return sorted(metrics)
+
+
+_HOW_TO_TEST = {
+    "lightning": "Call trainer.test(model, test_loader) with the same callback, after trainer.fit.",
+    "transformers": "Call trainer.evaluate(test) or trainer.predict(test) after trainer.train().",
+    "keras": "Call model.evaluate(x_test, y_test, callbacks=[callback]): Keras tells nobody else.",
+    "accelerate": "Call done({...}) of the ArgusTracker with the metrics of the test.",
+    "sklearn": "Let `evaluate` reach its end.",
+}
+_HOW_TO_TEST_ANY = "Call trainer.test(), trainer.evaluate(test) or job.done({...}) after training."
 
 
 class _Checklist:
@@ -194,6 +231,7 @@ class _Checklist:
             self._status(),
             self._checks_only(),
             self._has_metric(),
+            self._validated(),
             self._direction(),
             self._superseded(),
             *self._filtered(),
@@ -227,7 +265,7 @@ class _Checklist:
                 "status",
                 "bad",
                 f"It trained {epochs}, and test() was never called.",
-                "Call trainer.test(), trainer.evaluate(test) or job.done({...}) after training.",
+                _HOW_TO_TEST.get(job.framework or "", _HOW_TO_TEST_ANY),
                 here,
             )
         if job.status == "failed":
@@ -236,7 +274,8 @@ class _Checklist:
                 "status",
                 "bad",
                 f"It {word} after {epochs}" + (f": {job.reason}" if job.reason else "."),
-                "Repair and start it again: the same batch and job id take its place.",
+                "Repair and start it again: the same batch and job id (pass job_id= and ARGUS_BATCH_ID) take "
+                "its place, new ones stand beside it.",
                 here,
             )
         if job.status == "stalled":
@@ -267,9 +306,9 @@ class _Checklist:
 
     def _has_metric(self) -> Line | None:
         job, metric = self._job, self._metric
-        if job.status != "done" and not job.metrics and metric not in job.epoch_names:
-            return None  # nothing is wrong that waiting does not mend
-        fact, fix = unranked_reason(job.metrics, metric, job.epoch_names)
+        if job.status != "done" and not job.metrics:
+            return None  # its status says why
+        fact, fix = unranked_reason(job.metrics, metric, job.epoch_names, meaning=self._meaning)
         if not fact:
             value = finite(job.metrics[metric or ""])
             shown = self._ranking.shown(metric or "", value or 0.0)
@@ -277,13 +316,23 @@ class _Checklist:
         path, query = self._where_to_fix(metric)
         return Line("metric", "bad", fact, fix, path, query)
 
+    def _validated(self) -> Line | None:
+        if not self._job.on_validation:
+            return None
+        return Line(
+            "validation",
+            "warning",
+            "The result was measured on the validation set, which was evaluated during the training too.",
+            "Pass the test set: trainer.evaluate(test).",
+        )
+
     def _where_to_fix(self, metric: str | None) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
         job = self._job
         if metric is None or metric in job.metrics or metric in job.epoch_names or not job.metrics:
             return ("jobs", job.batch_id, job.job_id), ()
         if nearest_name(metric, job.metrics):
             return ("doctor",), ()
-        other = column_id(min(job.metrics))
+        other = column_id(_worth_ranking(job.metrics, self._meaning)[0])
         return ("leaderboard",), tuple(self._view.query(sort=other, metric="", order="", page=1))
 
     def _direction(self) -> Line | None:
@@ -300,7 +349,8 @@ class _Checklist:
         return Line("direction", "bad", fact, fix, ("settings",))
 
     def _meaning(self, key: str) -> Convention:
-        return next(item.meaning for item in self._board.keys if item.key == key)
+        known = (item.meaning for item in self._board.keys if item.key == key)
+        return next(known, None) or convention(key)
 
     def _superseded(self) -> Line | None:
         if self._placed is None or self._placed.superseded_by is None:

@@ -58,7 +58,13 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class JobDetail:
-    """Everything known about one job. `starts_us` are the moments at which its attempts began."""
+    """Everything known about one job.
+
+    Attributes:
+        starts_us: the moments at which its attempts began.
+        framework: whose callback has reported it; None for a loop of one's own.
+        on_validation: whether its client says that the result is that of the validation set.
+    """
 
     summary: JobSummary
     metrics: Mapping[str, Any]
@@ -70,6 +76,8 @@ class JobDetail:
     command: str | None
     starts_us: Sequence[int]
     epochs: Sequence[Epoch]
+    framework: str | None = None
+    on_validation: bool = False
 
     @property
     def attempts(self) -> int:
@@ -155,6 +163,8 @@ def job_of(connection: Connection, project_id: int, batch_id: str, job_id: str, 
     epoch = schema.epoch.c
     epochs = connection.execute(_of_job((epoch.epoch, epoch.timestamp_us, epoch.data), row)).all()
     eta_s = job_etas(connection, project_id, [row], now).get(row["job_no"])
+    framework = _last_said(connection, project_id, batch_id, job_id, "job_start").get("framework")
+    result = _last_said(connection, project_id, batch_id, job_id, "job_done")
     return JobDetail(
         summary=summary_of(row, eta_s),
         metrics=flatten(_decode(row["metrics"]) or {}),
@@ -169,7 +179,19 @@ def job_of(connection: Connection, project_id: int, batch_id: str, job_id: str, 
             Epoch(number, at, msgspec.json.decode(data))
             for number, at, data in visible_epochs([tuple(item) for item in epochs], starts)
         ],
+        framework=framework if isinstance(framework, str) else None,
+        on_validation=result.get("final_on_validation") is True,
     )
+
+
+def _last_said(
+    connection: Connection, project_id: int, batch_id: str, job_id: str, event_type: str
+) -> Mapping[str, Any]:
+    """Return the data of the job's last event of a kind, {} if the log has none."""
+    said = _said(project_id, batch_id, job_id)
+    query = select(_event.payload).where(said, _event.event_type == event_type)
+    payload = connection.scalar(query.order_by(_event.timestamp_us.desc(), _event.seq.desc()).limit(1))
+    return _decode(payload)["data"] if payload is not None else {}
 
 
 def _of_job(columns: Any, row: Mapping[Any, Any]) -> Select[Any]:

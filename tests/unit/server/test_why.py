@@ -2,7 +2,7 @@
 
 import pytest
 from unit.server.test_ranking import board_of, done
-from unit.server.wire import body, epoch, job, start
+from unit.server.wire import body, epoch, event, job, start
 
 from argus_core.conventions import Convention
 from argus_server.ranking.table import MetricKey
@@ -70,6 +70,57 @@ def test_each_reason_has_a_line_with_the_fact_and_its_fix(job, more, name, said)
     assert line.fix
     assert line.fact in found.summary
     assert (found.ranked, found.rank) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("framework", "call"),
+    [
+        ("keras", "model.evaluate(x_test, y_test, callbacks=[callback])"),
+        ("lightning", "trainer.test("),
+        ("transformers", "trainer.evaluate(test)"),
+        ("own", "job.done({...})"),
+        (None, "job.done({...})"),
+    ],
+)
+def test_an_untested_job_is_told_the_call_of_its_framework(framework, call):
+    found = answer(
+        done("x"), status="untested", epochs=3, framework=framework, epoch_names=frozenset({"MSE"})
+    )
+
+    (line,) = [line for line in found.lines if line.verdict == "bad"]
+    assert call in line.fix
+
+
+def test_a_job_that_failed_is_not_blamed_for_a_metric_in_its_epochs():
+    found = answer(done("x"), status="failed", reason="OOM", epochs=3, epoch_names=frozenset({"MSE"}))
+
+    (line,) = [line for line in found.lines if line.verdict == "bad"]
+    assert line.name == "status"
+    assert "job_id=" in line.fix
+    assert "ARGUS_BATCH_ID" in line.fix
+
+
+@pytest.mark.parametrize(
+    ("metrics", "named", "sort"),
+    [
+        ({"Avg_Batch_Time": 0.1, "epochs": 1, "zeta": 0.4, "accuracy": 0.9}, "accuracy, zeta", "accuracy"),
+        ({"Latency_P50": 0.1, "epochs": 1, "Model_Size": 3}, "Latency_P50, Model_Size", "Latency_P50"),
+    ],
+)
+def test_metrics_of_quality_are_offered_before_costs(metrics, named, sort):
+    found = answer(done("x", **metrics))
+
+    (line,) = [line for line in found.lines if line.verdict == "bad"]
+    assert f"reported no MSE; it reported {named}." in line.fact
+    assert sort in dict(line.query)["sort"]
+
+
+def test_a_result_on_the_validation_set_is_doubted_and_still_ranks():
+    found = answer(done("x", MSE=0.1), on_validation=True)
+
+    assert found.ranked
+    (line,) = [line for line in found.lines if line.name == "validation"]
+    assert (line.verdict, "on the validation set" in line.fact) == ("warning", True)
 
 
 def test_a_later_job_with_the_same_model_dataset_and_seed_is_named_and_linked():
@@ -166,6 +217,10 @@ def test_page_and_api_tell_the_same(server):
     server.store.add_events(
         [*job("j", MSE=0.5), *job("k", "m2", mse=0.4), start("r"), epoch("r", 0, val_loss=1)]
     )
+    said = event("job_done", "v", at=1, metrics={"MSE": 0.9}, final_on_validation=True)
+    server.store.add_events([start("v", "m3"), said])
+    server.store.add_events([start("u", framework="keras", batch="b2")])
+    server.store.add_events([event("batch_done", batch="b2", at=5)])
 
     ranked = server.get("/api/projects/p/jobs/b/j/why").json()
     assert (ranked["ranked"], ranked["rank"], ranked["lines"][-1]["link"]) == (
@@ -173,6 +228,10 @@ def test_page_and_api_tell_the_same(server):
         1,
         "/p/p/leaderboard?dataset=d",
     )
+    untested = server.get("/api/projects/p/why/u").json()
+    assert "callbacks=[callback]" in untested["lines"][1]["fix"]
+    validated = server.get("/api/projects/p/why/v").json()
+    assert "validation" in [line["name"] for line in validated["lines"] if line["verdict"] == "warning"]
     unlike = server.get("/api/projects/p/why/k").json()
     assert (unlike["batch_id"], unlike["listed"], unlike["ranked"]) == ("b", True, False)
     assert "you sent" not in unlike["summary"]
