@@ -12,6 +12,7 @@ from argus_server.pages.conditional import entity_tag, not_modified
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.render import Page, render
 from argus_server.ranking.board import Board
+from argus_server.ranking.metric import offered_metrics
 from argus_server.ranking.view import View, column_id
 from argus_server.urls import path_to
 
@@ -64,7 +65,7 @@ def page_of(
     with queries_of(request).board(name, _of_models(view)) as board:
         table = rank(view, board)
         settings = board.settings
-        metrics = [key for key in board.keys if key.meaning.role != "hidden"]
+        metrics = offered_metrics(board.keys)
     context = {
         **frame,
         "table": table,

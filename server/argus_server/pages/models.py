@@ -25,6 +25,7 @@ from argus_server.pages.render import Page, render
 from argus_server.pages.saved_views import saved_views
 from argus_server.pages.sparkline import sparkline
 from argus_server.pages.visitors import shown_table
+from argus_server.ranking.metric import offered_metrics
 from argus_server.ranking.models import rank_models
 from argus_server.ranking.view import View, column_id
 from argus_server.urls import path_to
@@ -43,7 +44,7 @@ def models_page(request: AnyRequest, view: View) -> Response[Any]:
     with queries_of(request).board(name, view) as board:
         table = shown_table(request.user, name, rank_models(view, board))
         settings = board.settings
-        reported = [key for key in board.keys if key.meaning.role != "hidden"]
+        reported = offered_metrics(board.keys)
     wanted = {row.model: row.curve_of for row in table.rows if row.curve_of is not None}
     losses = queries_of(request).val_losses(name, list(wanted.values())) if not view.col else {}
     context = {

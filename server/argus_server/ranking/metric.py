@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from argus_core.conventions import CONVENTIONS
 from argus_server.ranking.board import Board
 from argus_server.ranking.table import MetricKey
 from argus_server.ranking.view import View, column_id
 
-__all__ = ["ROLE_ORDER", "default_metric", "ranking_metric"]
+__all__ = ["ROLE_ORDER", "default_metric", "offered_metrics", "ranking_metric"]
 
+_PLACES = {key: place for place, key in enumerate(CONVENTIONS)}
 ROLE_ORDER = {"quality": 0, "cost": 1, "info": 2, "hidden": 3}
 
 
@@ -25,6 +27,15 @@ def ranking_metric(view: View, board: Board) -> tuple[str | None, bool | None]:
     if known is None or known.direction == "unknown" or known.role not in ("quality", "cost"):
         return metric, None
     return metric, known.direction == "higher"
+
+
+def offered_metrics(keys: Sequence[MetricKey]) -> list[MetricKey]:
+    """Return the metrics to choose from: quality first, and the names that everybody knows before others."""
+
+    def place(key: MetricKey) -> tuple[int, int, int, str]:
+        return ROLE_ORDER[key.meaning.role], _PLACES.get(key.key, len(_PLACES)), -key.count, key.key
+
+    return sorted((key for key in keys if key.meaning.role != "hidden"), key=place)
 
 
 def default_metric(keys: Sequence[MetricKey], primary: str | None) -> tuple[str | None, str]:

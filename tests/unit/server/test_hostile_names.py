@@ -264,7 +264,7 @@ def fill(path: str, reader: Reader) -> str:
 
     def value(match):
         assert match[1] in names, f"this test has no {match[1]} for {path}"
-        return segment(reader.word(names[match[1]]))
+        return segment(kept(reader.word(names[match[1]])))
 
     filled = re.sub(r"\{(\w+):str\}", value, path)
     if "/compare" not in path:
