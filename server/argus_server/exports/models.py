@@ -165,7 +165,7 @@ def models_markdown(table: RankedTable) -> Iterator[str]:
     if table.verdict:
         yield (
             "".join(
-                f"**{markdown_text(phrase.text)}**" if phrase.strong else markdown_text(phrase.text)
+                f"<b>{markdown_text(phrase.text)}</b>" if phrase.strong else markdown_text(phrase.text)
                 for phrase in table.verdict.phrases
             )
             + "\n\n"

@@ -27,7 +27,7 @@ def settings_table(config: Any) -> dict[str, str]:
         if inner:
             stack += [(f"{name}.{key}" if name else key, item) for key, item in reversed(inner)]
         elif name or value not in ({}, []):
-            table.setdefault(name or _ALL, _text(value))
+            table.setdefault(_text(name) or _ALL, _text(value))
     return table
 
 

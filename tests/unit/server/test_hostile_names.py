@@ -352,7 +352,8 @@ def same_page(ours: str, theirs: str, texts: dict[str, str], where: str) -> None
         other = other.replace("\\u0000", "\ufffd")  # a configuration is kept as it was sent
         if tag == "pre":  # drops the line end that it begins with
             wanted |= {item.removeprefix("\n") for item in wanted}
-        assert other in wanted, f"{where}: text of {tag}: {other[:300]!r}"
+        is_cut = other.endswith("…") and any(item.startswith(other[:-1]) for item in wanted)
+        assert other in wanted or is_cut, f"{where}: text of {tag}: {other[:300]!r}"
 
 
 def in_script(text: str, *, ascii_only: bool) -> str:
@@ -361,7 +362,12 @@ def in_script(text: str, *, ascii_only: bool) -> str:
     return re.sub("[<>&']", lambda match: f"\\u{ord(match[0]):04x}", written)
 
 
-WRITTEN = [partial(in_script, ascii_only=choice) for choice in (True, False)]
+def in_json(text: str) -> str:
+    """Return a text as JSON that is shown writes it inside quotes."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+WRITTEN = [*(partial(in_script, ascii_only=choice) for choice in (True, False)), in_json]
 
 
 def same_json(ours: str, theirs: str, texts: dict[str, str], where: str) -> None:
