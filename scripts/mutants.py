@@ -395,8 +395,8 @@ MUTANTS = [
     Mutant(
         "listed twice: an evaluation batch of Transformers ends once",
         HF,
-        "return self._ends % self._listed == 0",
-        "return True",
+        "def batch_ended(self) -> bool:\n        self._ends += 1\n        return self._ends %",
+        "def batch_ended(self) -> bool:\n        self._ends += self._listed\n        return self._ends %",
         ("transformers::test_latencies_are_those_of_the_batches",),
     ),
     Mutant(
