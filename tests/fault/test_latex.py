@@ -58,7 +58,7 @@ def test_a_real_latex_typesets_every_hostile_name(client, tmp_path, preamble):
             return f"{text}{number}{preamble[:1]}" if field == "project" else text
 
         reader = Reader(client, word)
-        for group in ("job", "cell"):
+        for group in ("job", "cell", "model"):
             path = path_to("p", kept(reader.project), "leaderboard.tex", query=[("group", group)])
             answer = reader.get(path)
             assert answer.status_code == 200, (name, answer.text)

@@ -20,17 +20,17 @@ from argus_server.ranking.view import View
 from argus_server.threads import in_thread
 from argus_server.urls import path_to
 
-__all__ = ["DOCTOR_ROUTES", "findings_at_hand"]
+__all__ = ["DOCTOR_ROUTES", "has_findings"]
 
-_FEW_ROWS = 2000
-"""Up to so many rows a leaderboard asks the doctor itself, so that it can say that there are findings."""
+_FEW_ROWS, _LOOKED_AT = 2000, 200
+"""Up to so many rows a leaderboard asks the doctor itself, who then looks at so many jobs."""
 
 
-def findings_at_hand(board: Board) -> int:
-    """Return how many findings there are, if that can be said while a leaderboard is made; else 0."""
+def has_findings(board: Board) -> bool:
+    """Whether there are findings, as far as that can be said while a leaderboard is made."""
     if sum(count for _, count in board.names("model")) > _FEW_ROWS:
-        return 0
-    return len(board.memo("findings of the doctor", lambda: examine(board)))
+        return False
+    return board.memo("the doctor has findings", lambda: bool(examine(board, most_jobs=_LOOKED_AT)))
 
 
 def _examined(request: AnyRequest) -> tuple[list[Finding], Settings]:

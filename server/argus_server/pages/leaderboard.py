@@ -33,7 +33,7 @@ from argus_server.pages.board_filters import facets, hiding
 from argus_server.pages.board_order import headings, sortings
 from argus_server.pages.board_rows import RowKey, board_rows, row_key
 from argus_server.pages.conditional import entity_tag, not_modified
-from argus_server.pages.doctor import findings_at_hand
+from argus_server.pages.doctor import has_findings
 from argus_server.pages.flags import explained
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.models import models_page
@@ -91,7 +91,7 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
         leads = leader_in_time(view, board)
         filters = facets(view, board, request.user)
         settings = board.settings
-        doubts = findings_at_hand(board)
+        doubts = has_findings(board)
         rest = _without_result(request, view, board)
     context = {
         **frame,

@@ -10,6 +10,7 @@ still win on average rank is NP-hard in general (Chakraborty and Kolaitis 2021, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ _MOST_WAYS = 5_000
 _MOST_TRIED = 200
 """Of more missing cells it is not tried out what each would leave open, only what is open with it."""
 _MOST_OF_A_DATASET = 2_000
+_FEW_MODELS = 6
 Doubled = NDArray[np.int64]
 """Ranks times two, which are whole numbers: a tie is worth a half."""
 Ways = list[tuple[int, ...]]
@@ -183,6 +185,10 @@ def _pair_ranges(scores: Floats, ties: Ties, missing: NDArray[np.bool_]) -> tupl
 
 def _all_ways(scores: Floats, ties: Ties) -> Ways | None:
     """Return every vector of summed doubled ranks that can come out; None if these are too many."""
+    gaps = np.isnan(scores).sum(axis=1)
+    places = 2 * (scores.shape[1] - gaps) + 1
+    if scores.shape[1] > _FEW_MODELS and float((gaps * np.log(places)).sum()) > math.log(_MOST_WAYS):
+        return None  # sums of few models coincide, those of many do not
     ranks = fractional_ranks(scores, ties)
     totals: set[tuple[int, ...]] = {tuple([0] * scores.shape[1])}
     for row, known in zip(scores, ranks, strict=True):

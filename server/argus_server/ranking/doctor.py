@@ -99,17 +99,22 @@ class Finding:
         return hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
-def examine(board: Board, declared: Mapping[str, Iterable[str]] | None = None) -> list[Finding]:
+def examine(
+    board: Board, declared: Mapping[str, Iterable[str]] | None = None, *, most_jobs: int | None = None
+) -> list[Finding]:
     """Return everything that looks wrong, the names first.
 
     Args:
         board: the project.
         declared: metric → the directions that its jobs have declared, where they are known.
+        most_jobs: look at about so many, evenly drawn from all models; None for all.
     """
     whole = board.everything()
     jobs = sorted(
         (item.job for item in whole.placed if item.superseded_by is None), key=lambda job: job.order
     )
+    if most_jobs is not None:
+        jobs = jobs[:: -(-len(jobs) // most_jobs) or 1]
     values = _by_key(jobs)
     found = names_alike(board.keys, values)
     for key in sorted(board.keys, key=lambda key: key.key):

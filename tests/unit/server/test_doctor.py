@@ -160,6 +160,16 @@ def test_a_remedy_mends_what_was_found_and_can_be_taken_back():
     assert untreat(treated, finding.remedy) == Settings()
 
 
+def test_a_look_at_some_jobs_of_every_model_finds_what_is_common():
+    some = [job for n in range(50) for job in jobs("MSE", 0.5, 0.6, batch=f"b{n}")]
+    some += [job for n in range(50) for job in jobs("mse", 0.5, 0.6, batch=f"c{n}")]
+
+    (finding,) = examine(board_of(some), most_jobs=10)
+
+    assert finding.kind == "alike"
+    assert examine(board_of([]), most_jobs=10) == []
+
+
 def test_one_click_applies_a_remedy_and_another_takes_it_back(server):
     server.store.add_events([*job("j", "m1", MSE=0.5), *job("k", "m2", mse=0.25), *job("l", "m3", MSE=0.7)])
     log = server.store.count_events()
@@ -170,7 +180,7 @@ def test_one_click_applies_a_remedy_and_another_takes_it_back(server):
         return server.request("POST", "/p/p/doctor", data={"form_token": token, **fields})
 
     board = server.page("/p/p/leaderboard")
-    assert "Metric doctor: 1 finding</a>" in board
+    assert "Metric doctor: something looks wrong</a>" in board
     page = server.page("/p/p/doctor")
     assert "MSE and mse look like one metric; they were sent 2 times and once." in page
     (finding,) = server.get("/p/p/doctor.json").json()["findings"]
