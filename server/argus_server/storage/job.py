@@ -336,7 +336,7 @@ def job_histories(
 def _said(project_id: int, batch_id: str, job_id: str | None) -> ColumnElement[bool]:
     """Return which events of a job, or of no job of its batch, are no epochs: an index has these.
 
-    The kind stands there as a literal, else SQLite does not see that the index fits.
+    The kind stands there as a literal: a plan that must hold for any parameter cannot use the index.
     """
     return and_(
         _event.project_id == project_id,
