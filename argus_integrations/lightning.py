@@ -4,8 +4,9 @@
 
     cb = ArgusCallback(project="my-paper", dataset="etth1")
     trainer = Trainer(max_epochs=10, callbacks=[cb])
-    trainer.fit(model, train_loader, val_loader)
-    trainer.test(model, test_loader)  # sends the row of the leaderboard
+    with cb:  # reports an exception between the stages too
+        trainer.fit(model, train_loader, val_loader)
+        trainer.test(model, test_loader)  # sends the row of the leaderboard
 """
 
 from __future__ import annotations

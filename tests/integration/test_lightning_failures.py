@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import lightning.pytorch as pl
 import pytest
 from integration.tiny_lightning import always, breaking, loader, scripted, stream, trainer
 from lightning.pytorch.tuner import Tuner
 
+from argus_core.reporter import Reporter
 from argus_integrations.lightning import ArgusCallback
 
 START = ("batch_start", None, None)
@@ -243,3 +246,34 @@ def test_an_epoch_that_breaks_after_a_metric_that_cannot_be_computed_fails_all_t
         trainer([ArgusCallback(), Broken()]).fit(scripted(), loader())
 
     assert [event for event, *_ in stream(sent)][-2:] == ["job_failed", "batch_failed"]
+
+
+def test_an_exception_between_fit_and_test_fails_the_job_and_the_sweep_goes_on(sent, data_of):
+    with Reporter("sweep", n_total=2) as reporter:
+        for seed in (0, 1):
+            with (
+                contextlib.suppress(ValueError),
+                ArgusCallback(batch=reporter, job_id=f"seed-{seed}", seed=seed) as callback,
+            ):
+                t, model = trainer([callback]), scripted()
+                t.fit(model, loader(), loader())
+                if seed == 0:
+                    raise ValueError("no checkpoint")
+                t.test(model, loader(), verbose=False)
+
+    (failed,) = sent.of_type("job_failed")
+    assert (failed.job_id, failed.data["reason"]) == ("seed-0", "ValueError: no checkpoint")
+    assert [event.job_id for event in sent.of_type("job_done")] == ["seed-1"]
+    end = data_of(sent, "batch_done")
+    assert (end["n_done"], end["n_failed"], end["untested"]) == (1, 1, [])
+
+
+def test_an_exception_after_the_result_takes_nothing_from_it(sent, data_of):
+    with contextlib.suppress(ValueError), ArgusCallback() as callback:
+        t, model = trainer([callback]), scripted()
+        t.fit(model, loader(), loader())
+        t.test(model, loader(), verbose=False)
+        raise ValueError("plot")
+
+    assert "MSE" in data_of(sent, "job_done")["metrics"]
+    assert sent.of_type("job_failed") == []
