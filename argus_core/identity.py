@@ -15,14 +15,16 @@ __all__ = ["command_line", "derive_batch_id", "git_commit", "new_batch_id", "new
 _SECRET_NAME = re.compile(
     r"(?<!\w)(?:\w*[-_])?(?:token|password|passwd|secret|api[-_]?key|credentials?)$", re.IGNORECASE
 )
+_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+(?=@)")
 _REDACTED = "***"
 
 
 def command_line() -> str:
-    """Return how this process was started, with the values of secret-looking options starred out."""
+    """Return how this process was started; secret options and passwords in URLs are starred out."""
     words: list[str] = []
     hide_next = False
-    for word in sys.orig_argv:
+    for sent in sys.orig_argv:
+        word = _URL_PASSWORD.sub(rf"\1:{_REDACTED}", sent)
         name, equals, _ = word.partition("=")
         is_secret_option = name.startswith("-") and bool(_SECRET_NAME.search(name))
         if hide_next and not word.startswith("-"):

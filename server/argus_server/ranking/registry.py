@@ -94,17 +94,15 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def decode(cls, text: str | None) -> Settings:
-        """Read what `encode` wrote; None is no settings.
+        """Read what `encode` wrote, unchecked: what an earlier version took stays good. None is no settings.
 
         Raises:
             BadSettings: it is something else.
         """
         try:
-            settings = msgspec.json.decode(text, type=cls) if text else NO_SETTINGS
+            return msgspec.json.decode(text, type=cls) if text else NO_SETTINGS
         except (msgspec.DecodeError, UnicodeEncodeError) as error:
             raise BadSettings(str(error)) from error
-        settings.check()
-        return settings
 
     def encode(self) -> str:
         """Return the settings as text that is equal for equal settings."""

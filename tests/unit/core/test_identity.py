@@ -52,6 +52,8 @@ def test_outside_a_repository_and_before_the_first_commit_there_is_none(tmp_path
     [
         (["--token", "s3cret", "--lr", "0.1"], "--token *** --lr 0.1"),
         (["--api-key=s3cret"], "--api-key=***"),
+        (["--db", "postgresql://me:s3cret@db/x"], "--db 'postgresql://me:***@db/x'"),
+        (["--url=https://:s3cret@host:1/x"], "'--url=https://:***@host:1/x'"),
         (["WANDB_API_KEY=s3cret", "--tokenizer", "bert"], "WANDB_API_KEY=*** --tokenizer bert"),
         (["--lr", "1e-3", "a b"], "--lr 1e-3 'a b'"),
     ],
