@@ -7,6 +7,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -98,6 +99,7 @@ class Together:
 
 
 MEANS = Together()
+_FLOATS = {float}
 
 
 def cell_board(board: MemoryBoard, view: View, together: Together = MEANS) -> MemoryBoard:
@@ -155,12 +157,15 @@ def _means_of(groups: Sequence[Sequence[DoneJob]]) -> list[dict[str, Measure]]:
     found: list[dict[str, Measure]] = [{} for _ in groups]
     if not groups:
         return found
-    jobs = [job for group in groups for job in group]
+    metrics = [job.metrics for group in groups for job in group]
     sizes = np.array([len(group) for group in groups])
     starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
-    for key in dict.fromkeys(key for job in jobs for key in job.metrics):
-        raws = [job.metrics.get(key) for job in jobs]
-        numbers = np.array([raw if type(raw) is float else np.nan for raw in raws])
+    for key in dict.fromkeys(chain.from_iterable(metrics)):
+        raws = [of_job.get(key) for of_job in metrics]
+        if set(map(type, raws)) == _FLOATS:
+            numbers = np.array(raws)
+        else:
+            numbers = np.array([raw if type(raw) is float else np.nan for raw in raws])
         with np.errstate(over="ignore", invalid="ignore"):
             means = np.add.reduceat(numbers, starts) / sizes
             apart = numbers - np.repeat(means, sizes)

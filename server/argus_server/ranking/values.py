@@ -11,12 +11,15 @@ from argus_core.events import number_or_none
 __all__ = ["finite", "flatten", "raw_text"]
 
 
+_NESTED = frozenset({dict, type(None)})
+
+
 def flatten(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metrics with nested objects spelt out, `{"a": {"b": 1}}` as `{"a.b": 1}`.
 
     A key that was sent literally wins over one that comes of nesting. Nulls are no values.
     """
-    if type(metrics) is dict and not any(value is None or type(value) is dict for value in metrics.values()):
+    if type(metrics) is dict and _NESTED.isdisjoint(map(type, metrics.values())):
         return metrics  # as nearly all are
     flat: dict[str, Any] = {}
     stack: list[tuple[str, Any]] = [(key, value) for key, value in reversed(list(metrics.items()))]
