@@ -109,6 +109,25 @@ def test_no_pair_is_told_apart_where_the_models_as_a_whole_are_not():
     assert table.cliques == [(0, 2)]
 
 
+def test_a_pair_that_looks_different_is_none_where_the_models_as_a_whole_do_not_differ():
+    values = np.random.default_rng(263).normal(size=(10, 4)).round(2) + 10
+    jobs = [ran(f"m{m}", f"d{d:02}", MSE=float(values[d, m])) for d in range(10) for m in range(4)]
+
+    table = rank_pairs(View(), board_of(jobs))
+
+    assert min(pair.p for pair in table.pairs.values()) <= 0.05
+    assert table.overall.p > 0.05
+    assert not any(pair.separated for pair in table.pairs.values())
+    assert table.sentence.startswith("The models as a whole cannot be told apart, so no pair is.")
+
+
+def test_one_dataset_has_wins_and_no_test():
+    table = rank_pairs(View(), board_of([ran("a", "x", MSE=1.0), ran("b", "x", MSE=2.0)]))
+
+    assert table.sentence == "One dataset says nothing about others: there is nothing to test."
+    assert (table.pairs["a", "b"].wins, table.pairs["a", "b"].p) == (1, None)
+
+
 def test_too_few_datasets_for_any_pair_are_said():
     jobs = [ran(m, f"d{d}", MSE=v + d) for d in range(5) for v, m in enumerate("abcd")]
 

@@ -284,6 +284,14 @@ def test_seeds_become_one_number_as_the_view_says(seeds, first, value, spread):
         assert cell.cells["MAE"].raw == cell.cells["MSE"].raw + 1
 
 
+def test_the_best_seed_of_a_metric_that_is_better_when_higher_is_the_highest():
+    jobs = [ran("m", "x", s, R2=v, MAE=v) for s, v in enumerate((0.1, 0.9, 0.5))]
+
+    best = table(jobs, replace(MODELS, group="cell", seeds="best", metric="R2")).rows[0]
+
+    assert (best.cells["R2"].raw, best.cells["MAE"].raw) == (0.9, 0.9)
+
+
 def test_best_of_seeds_says_that_it_favours_many_seeds():
     ranked = table(LUCKY, replace(MODELS, seeds="best"))
 
