@@ -33,6 +33,7 @@ def projects_page(request: AnyRequest) -> Response[str]:
     leaders = {item.name: _leader_or_none(queries_of(request), item.name) for item in projects}
     context = {
         "projects": projects,
+        **{name: sum(item.jobs[name] for item in projects) for name in ("running", "done", "failed")},
         "leaders": leaders,
         "public": request.app.state.store.credentials.public_projects(),
         "server_url": server_url(request),

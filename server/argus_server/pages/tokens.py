@@ -22,13 +22,15 @@ AnyRequest = Request[Any, Grant, Any]
 ADMIN = [require_browser("admin")]
 _LIFETIMES = ("", "1d", "7d", "30d", "90d", "1y")
 _PATH = "/tokens"
+_FIELDS = {"scope": "report", "project": "", "name": "", "expires": ""}
 
 
 @get(_PATH, guards=ADMIN)
 @in_thread
 def tokens_page(request: AnyRequest) -> Response[str]:
-    """Show the tokens that the caller may revoke."""
-    return _page(request, {})
+    """Show the tokens that the caller may revoke; a query fills in the form for a new one."""
+    asked = {name: request.query_params.get(name, default) for name, default in _FIELDS.items()}
+    return _page(request, {"fields": asked})
 
 
 @post(_PATH, guards=ADMIN, status_code=200)
@@ -84,7 +86,7 @@ def _page(request: AnyRequest, context: dict[str, Any], status_code: int = 200) 
         "own_project": request.user.project,
         "own_token": request.user.token_id,
         "projects": _projects(request, tokens),
-        "fields": {"scope": "report", "project": "", "name": "", "expires": ""},
+        "fields": _FIELDS,
         "made": "",
         "problem": "",
         "server_url": str(request.base_url).rstrip("/"),

@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, func, select
 
 from argus_server.errors import UnknownProject
+from argus_server.progress import Range
 from argus_server.ranking.board import Board, MemoryBoard
 from argus_server.ranking.matrix import CellState
 from argus_server.ranking.registry import Settings
@@ -71,12 +72,16 @@ _RECENT_JOBS = 1000
 
 @dataclass(frozen=True, slots=True)
 class ProjectSummary:
-    """A project in the list. `jobs` counts by status; times are microseconds since 1970."""
+    """A project in the list. `jobs` counts by status; times are microseconds since 1970.
+
+    `next_finish_s` is as in a `Pulse`.
+    """
 
     name: str
     jobs: Mapping[str, int]
     n_batches: int
     last_event_us: int | None
+    next_finish_s: Range | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +120,16 @@ class Queries:
                 batch.project_id
             )
             batches = {row[0]: (row[1], row[2]) for row in connection.execute(activity)}
-            names = connection.execute(select(table.id, table.name)).all()
-            counts = {project_id: count_jobs(connection, project_id, self.clock()) for project_id, _ in names}
+            rows = connection.execute(select(table.id, table.name, table.last_seq)).mappings().all()
+            pulses = {row["id"]: pulse_of(connection, row, self.clock()) for row in rows}
         summaries = [
-            ProjectSummary(name, counts[project_id], *batches.get(project_id, (0, None)))
-            for project_id, name in names
+            ProjectSummary(
+                row["name"],
+                pulses[row["id"]].counts,
+                *batches.get(row["id"], (0, None)),
+                pulses[row["id"]].next_finish_s,
+            )
+            for row in rows
         ]
         return sorted(summaries, key=lambda item: (-(item.last_event_us or 0), item.name))
 

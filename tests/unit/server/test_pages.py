@@ -498,3 +498,32 @@ def test_hostile_names_come_back_as_they_were_and_do_nothing(server, name):
         assert all(script["src"].startswith("/static/") for script in scripts)
     links = [a["href"] for a in page.all("a") if "/jobs/" in a.get("href", "")]
     assert server.get(links[0], html=True).status_code == 200
+
+
+def test_the_projects_page_says_how_each_project_is_doing(full):
+    events = [body("job_start", "a", at=500, project="new", model="m", dataset="d", epochs_total=10)]
+    events += [body("job_epoch", "a", at=510 + 30 * i, project="new", epoch=i) for i in range(4)]
+    full.send(*events, body("batch_start", project="empty"))
+
+    text = full.page("/")
+    rows = {row[0]: row[1] for row in re.findall(r'<tr data-row="(\w+)">(.*?)</tr>', text, re.DOTALL)}
+
+    assert set(rows) == {"p", "new", "empty"}
+    assert 'aria-label="14 jobs: 12 done, 1 failed, 1 running"' in rows["p"]
+    assert "<b>PatchTST</b>" in rows["p"]
+    assert "no result yet" in rows["new"]
+    assert "in 2 to 3 min" in rows["new"]
+    assert "no jobs yet" in rows["empty"]
+    assert 'data-live-summary="2 running, 12 done, 1 failed"' in text
+    assert "The first result is due in 2 to 3 min" in " ".join(full.page("/p/new/leaderboard").split())
+
+
+def test_who_may_make_tokens_is_led_to_the_form_filled_in(server):
+    server.send(body("batch_start"))
+    (link,) = re.findall(r'href="(/tokens\?[^"]+)"', server.page("/p/p/leaderboard"))
+
+    form = server.page(link.replace("&amp;", "&"))
+
+    assert '<option value="report" selected>' in form
+    assert 'name="project" value="p"' in form
+    assert "Make a token" not in server.get("/p/p/leaderboard", scope="read", html=True).text
