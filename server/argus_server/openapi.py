@@ -643,6 +643,7 @@ def _reading() -> Schema:
         "/p/{project}/matrix.json": grid("The same.", _ref("Matrix"), _JSON),
         "/p/{project}/matrix.csv": grid("Models and datasets as CSV.", _TEXT, "text/csv"),
         "/p/{project}/matrix.md": grid("Models and datasets as Markdown.", _TEXT, "text/markdown"),
+        "/p/{project}/matrix.tex": grid("Models and datasets as LaTeX.", _TEXT, "application/x-tex"),
         "/api/projects/{project}/jobs": {
             "get": _operation(
                 "List one page of jobs.",

@@ -58,9 +58,9 @@ def test_a_real_latex_typesets_every_hostile_name(client, tmp_path, preamble):
             return f"{text}{number}{preamble[:1]}" if field == "project" else text
 
         reader = Reader(client, word)
-        for group in ("job", "cell", "model"):
-            path = path_to("p", kept(reader.project), "leaderboard.tex", query=[("group", group)])
-            answer = reader.get(path)
+        pages = [("leaderboard.tex", "group", group) for group in ("job", "cell", "model")]
+        for page, key, value in [*pages, ("matrix.tex", "transpose", ""), ("matrix.tex", "transpose", "1")]:
+            answer = reader.get(path_to("p", kept(reader.project), page, query=[(key, value)]))
             assert answer.status_code == 200, (name, answer.text)
             tables.append(answer.text)
 

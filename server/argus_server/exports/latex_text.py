@@ -64,6 +64,12 @@ _SPECIAL = {
     "²": "$^{2}$",
     "α": r"$\alpha$",
     "χ": r"$\chi$",
+    "✕": r"$\times$",
+    "◔": r"$\circ$",
+    "○": r"$\circ$",
+    "‖": r"$\Vert$",
+    "⊘": r"$\oslash$",
+    "χ": r"$\chi$",
     "↓": r"$\downarrow$",
     "↑": r"$\uparrow$",
 }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from litestar import Response, get
 
 from argus_server.exports.matrix import matrix_csv, matrix_json, matrix_markdown
+from argus_server.exports.matrix_latex import matrix_latex
 from argus_server.pages.asking import READ, AnyRequest, asked_view, count_pages, name_in, queries_of
 from argus_server.pages.conditional import entity_tag, not_modified
 from argus_server.pages.frame import project_frame, pulse_tag
@@ -61,7 +63,7 @@ def matrix_page(request: AnyRequest) -> Response[Any]:
         "job_counts": frame["pulse"].counts,
         "exports": [
             (label, path_to("p", name, f"matrix.{ending}", query=view.query(page=1)))
-            for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"))
+            for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"), ("LaTeX", "tex"))
         ],
     }
     return render(request, Page("matrix.html", context, headers={"ETag": tag}))
@@ -99,4 +101,12 @@ def matrix_as_markdown(request: AnyRequest) -> Response[Any]:
     return _export(request, matrix_markdown, "text/markdown")
 
 
-MATRIX_ROUTES = [matrix_page, matrix_as_csv, matrix_as_json, matrix_as_markdown]
+@get("/p/{project:str}/matrix.tex", guards=READ)
+@in_thread
+def matrix_as_latex(request: AnyRequest) -> Response[Any]:
+    """Return the whole matrix as a table for a paper."""
+    version = queries_of(request).version(name_in(request, "project"))
+    return _export(request, partial(matrix_latex, version=version), "application/x-tex")
+
+
+MATRIX_ROUTES = [matrix_page, matrix_as_csv, matrix_as_json, matrix_as_markdown, matrix_as_latex]

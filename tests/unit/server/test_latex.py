@@ -61,3 +61,17 @@ def test_the_table_is_the_view_and_its_caption_says_what_a_reader_must_know(serv
     assert digest in server.get("/p/p/leaderboard.tex?sort=MSE&group=cell").text
     server.store.add_events(job("f", "m5", MSE=0.9))
     assert digest not in server.get(path).text
+
+
+def test_the_matrix_is_a_table_for_a_paper_too(server):
+    server.store.add_events([*job("a", "m1", "d_1", MSE=0.5), *job("b", "m1", "d_1", seed=1, MSE=0.7)])
+    server.store.add_events([*job("c", "m2", "d_1", MSE=0.8), *job("d", "m2", "d2", MSE=0.1)])
+
+    text = server.get("/p/p/matrix.tex").text
+
+    rows = re.findall(r"^(.*) \\tabularnewline$", text, re.MULTILINE)
+    assert rows[0] == r"Model & d2 & d\_1 & Avg rank"
+    assert rows[2].startswith(r"m1 & --- & \textbf{\num{0.60}} $\pm$ \num{0.14}")
+    assert "MSE of p (lower is better)" in text
+    turned = server.get("/p/p/matrix.tex?transpose=1").text
+    assert "Dataset & " in turned

@@ -88,6 +88,7 @@ ANSWERED = [
     ("GET", "/p/{project}/matrix.json", {}, 200),
     ("GET", "/p/{project}/matrix.csv", {}, 200),
     ("GET", "/p/{project}/matrix.md", {}, 200),
+    ("GET", "/p/{project}/matrix.tex", {}, 200),
     ("GET", "/api/projects/{project}/batches", {}, 200),
     ("GET", "/api/projects/{project}/batches", {"params": {"status": "x"}}, 400),
     ("GET", "/api/projects/{project}/batches/{batch_id}", {}, 200),
