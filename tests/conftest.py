@@ -6,6 +6,7 @@ import os
 
 import pytest
 from postgres import postgres, postgres_server  # noqa: F401 - fixtures for every suite
+from sqlite import new_sqlite  # noqa: F401
 
 from argus_core import guard
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from unit.server.wire import NOW_US
@@ -14,14 +15,18 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def new_database(
-    backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    backend: str,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    new_sqlite: Callable[[Path], str],
 ) -> Callable[..., str]:
     """Return a function that names databases nobody has used: as `--database` takes them."""
     if backend == "postgresql":
         return request.getfixturevalue("postgres").new_database
 
     def make(*, empty: bool = False) -> str:
-        return str(tmp_path_factory.mktemp("store") / "folder" / "argus.sqlite3")
+        path = tmp_path_factory.mktemp("store") / "folder" / "argus.sqlite3"
+        return str(path) if empty else new_sqlite(path)
 
     return make
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,7 +20,7 @@ from argus_server.storage.credentials import Credentials
 from argus_server.storage.dialect import describe, make_engines
 from argus_server.storage.folding import fold_events
 from argus_server.storage.locked import LockedProject
-from argus_server.storage.migrate import migrate
+from argus_server.storage.migrate import migrate, revision
 from argus_server.storage.project_settings import ProjectSettings
 from argus_server.storage.projections import microseconds
 from argus_server.storage.queries import Queries
@@ -121,7 +120,7 @@ class SqlStore:
     def revision(self) -> str:
         """The migration at which the tables are."""
         with self._reader.begin() as connection:
-            return str(MigrationContext.configure(connection).get_current_revision())
+            return str(revision(connection))
 
     def project_names(self) -> list[str]:
         """Return the names of all projects."""

@@ -45,11 +45,12 @@ class Server:
 
 
 @pytest.fixture
-def make_server(tmp_path: Path) -> Iterator:
+def make_server(tmp_path: Path, new_sqlite) -> Iterator:
     clients: list[TestClient] = []
+    path = tmp_path / "argus.sqlite3"
 
     def make(**changes) -> Server:
-        settings = Settings(database=str(tmp_path / "argus.sqlite3"), **changes)
+        settings = Settings(database=str(path) if path.exists() else new_sqlite(path), **changes)
         clients.append(TestClient(create_app(settings), base_url="http://127.0.0.1:8421"))
         return Server(clients[-1].__enter__())
 
