@@ -24,7 +24,6 @@ from argus_server.live import LIVE_ROUTES, LiveFeed
 from argus_server.openapi import DocumentPlugin
 from argus_server.operations import OPERATION_ROUTES, Metrics, Readiness, observed
 from argus_server.pages.problems import EXCEPTION_HANDLERS
-from argus_server.pages.render import make_environment
 from argus_server.pages.routes import PAGE_ROUTES
 from argus_server.pages.sign_in import SIGN_IN_ROUTES
 from argus_server.pages.static import STATIC_ROUTES, static_files
@@ -98,6 +97,7 @@ def create_app(settings: Settings) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        settings: Settings = app.state.settings
         store = await anyio.to_thread.run_sync(open_store, settings.database)
         limits = settings.limits
         metrics = app.state.metrics = Metrics()
@@ -133,7 +133,6 @@ def create_app(settings: Settings) -> Litestar:
     state = State(
         {
             "settings": settings,
-            "templates": make_environment(files),
             "static": {file.name: file for file in files.values()},
             "build": f"{version('argus-leaderboard')} {sorted(file.name for file in files.values())}",
         }

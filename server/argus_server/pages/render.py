@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -10,15 +11,17 @@ from litestar import Request, Response
 
 from argus_server.auth import form_cookie, form_token
 from argus_server.pages import filters
-from argus_server.pages.static import PLOTLY, StaticFile, plotly_styles
+from argus_server.pages.static import PLOTLY, plotly_styles, static_files
 from argus_server.pages.strips import share_strip
 from argus_server.urls import job_key, path_to
 
-__all__ = ["Page", "address", "make_environment", "render"]
+__all__ = ["Page", "address", "render", "templates"]
 
 
-def make_environment(files: dict[str, StaticFile]) -> Environment:
-    """Return the templates' world: everything escaped, nothing undefined."""
+@cache
+def templates() -> Environment:
+    """Return the templates' world: everything escaped, nothing undefined; compiled once in a process."""
+    files = static_files()
     environment = Environment(
         loader=PackageLoader("argus_server"),
         autoescape=True,
@@ -66,22 +69,25 @@ class Page:
 
 def render(request: Request[Any, Any, Any], page: Page) -> Response[str]:
     """Return the page as HTML, with the cookie that its forms are checked against."""
-    environment: Environment = request.app.state.templates
     cookie = form_cookie(request)
-    text = environment.get_template(page.template).render(
-        {
-            "grant": request.scope.get("user"),
-            "form_token": form_token(request, cookie),
-            "signed_in": request.scope.get("auth") == "session",
-            "project": None,
-            "current": "",
-            "pulse": None,
-            "live_url": "",
-            "live_poll_s": 0,
-            "live_awaits": "",
-            "here": address(request),
-            **page.context,
-        }
+    text = (
+        templates()
+        .get_template(page.template)
+        .render(
+            {
+                "grant": request.scope.get("user"),
+                "form_token": form_token(request, cookie),
+                "signed_in": request.scope.get("auth") == "session",
+                "project": None,
+                "current": "",
+                "pulse": None,
+                "live_url": "",
+                "live_poll_s": 0,
+                "live_awaits": "",
+                "here": address(request),
+                **page.context,
+            }
+        )
     )
     return Response(
         text,

@@ -1,7 +1,10 @@
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from litestar import Litestar
 from litestar.testing import TestClient
 from unit.server.wire import NOW_US
 
@@ -44,19 +47,31 @@ class Server:
         return answer.json()["results"]
 
 
+@pytest.fixture(scope="session")
+def spare_apps() -> defaultdict[Settings, list[Litestar]]:
+    """Applications that no test uses now. To build one takes longer than most tests; all that it holds but
+    its routes is made anew each time it starts.
+    """
+    return defaultdict(list)
+
+
 @pytest.fixture
-def make_server(tmp_path: Path, new_sqlite) -> Iterator:
+def make_server(tmp_path: Path, new_sqlite, spare_apps) -> Iterator:
     clients: list[TestClient] = []
     path = tmp_path / "argus.sqlite3"
 
     def make(**changes) -> Server:
         settings = Settings(database=str(path) if path.exists() else new_sqlite(path), **changes)
-        clients.append(TestClient(create_app(settings), base_url="http://127.0.0.1:8421"))
+        spare = spare_apps[replace(settings, database="")]
+        app = spare.pop() if spare else create_app(settings)
+        app.state.settings = settings
+        clients.append(TestClient(app, base_url="http://127.0.0.1:8421"))
         return Server(clients[-1].__enter__())
 
     yield make
     for client in clients:
         client.__exit__(None, None, None)
+        spare_apps[replace(client.app.state.settings, database="")].append(client.app)
 
 
 @pytest.fixture

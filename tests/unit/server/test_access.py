@@ -8,6 +8,7 @@ from litestar.routes import HTTPRoute
 from unit.server.wire import body
 
 from argus_server.auth import public
+from argus_server.pages.render import templates
 from argus_server.settings import Limits
 from argus_server.storage.credentials import Grant
 
@@ -270,7 +271,7 @@ class Callers:
             ("{batch_id:str}", "b"),
             ("{job_id:str}", "j"),
             ("{model:str}", "m.svg"),
-            ("{name:str}", self.server.client.app.state.templates.globals["static"]("argus.css")[8:]),
+            ("{name:str}", templates().globals["static"]("argus.css")[8:]),
             ("{number:int}", str(self.victim)),
             ("{path:str}", "else"),
         ):
