@@ -1,6 +1,7 @@
 """Open pages follow what happens, in a real browser beside a real server."""
 
 import itertools
+import re
 import uuid
 from datetime import datetime, timezone
 
@@ -149,3 +150,42 @@ def test_the_first_event_turns_the_lesson_into_the_page(page, training):
     expect(page.get_by_text("There is no project other")).to_be_visible()
     training.tell("job_start", "j", project="other")
     expect(page.get_by_role("navigation", name="Project")).to_be_visible(timeout=15_000)
+
+
+def test_a_result_arrives_in_the_matrix_and_the_headings_stay_in_sight(page, training):
+    for number in range(30):
+        training.start(f"job-{number}", model=f"model-{number:02}", dataset="x")
+        training.done(f"job-{number}", MSE=1 + number)
+    training.start("late", model="model-29", dataset="y")
+    page.set_viewport_size({"width": 390, "height": 500})
+    page.goto("/p/p/matrix")
+    is_live(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    box = page.locator(".wrap.tall")
+    box.evaluate("element => element.scrollTo(80, 400)")
+
+    training.tell("job_epoch", "late", epoch=4, val_loss=1.0)
+    running = page.locator("tr[data-row='model-29'] td[data-key=y]")
+    expect(running).to_have_text("◔ 56 %")
+    training.done("late", MSE=12.5)
+
+    expect(running).to_have_text("12.5 n=1")
+    assert box.evaluate("element => element.scrollTop") > 100
+    head, frame = page.locator(".mx thead th").first.bounding_box(), box.bounding_box()
+    assert head["y"] == pytest.approx(frame["y"], abs=2)
+    assert head["x"] == pytest.approx(frame["x"], abs=2)
+
+
+def test_a_batch_page_follows_its_jobs(page, training):
+    training.tell("batch_start", None, n_total_jobs=3)
+    training.start("one")
+    page.goto("/p/p/batches/b")
+    is_live(page)
+    expect(page.locator(".blocks svg.running")).to_have_count(1)
+    expect(page.locator(".blocks svg.queued")).to_have_count(2)
+
+    training.done("one", MSE=0.5)
+
+    expect(page.locator(".blocks svg.done")).to_have_count(1)
+    page.get_by_role("link", name="one: done").click()
+    expect(page).to_have_url(re.compile("/p/p/jobs/b/one$"))
