@@ -25,7 +25,8 @@ def read_table(page):
     for row in page.locator("table.board tbody tr").all():
         cells = row.evaluate(
             """row => [...row.children].map(
-                cell => [cell.innerText.trim(), cell.dataset.key, cell.dataset.value])"""
+                cell => [(cell.matches('th') && cell.querySelector('a') || cell).innerText.trim(),
+                         cell.dataset.key, cell.dataset.value])"""
         )
         named = {}
         for column, (text, key, value) in zip(columns, cells, strict=True):
