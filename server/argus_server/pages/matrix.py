@@ -58,7 +58,7 @@ def matrix_page(request: AnyRequest) -> Response[Any]:
         "head": matrix_head(table, table.columns[:COLUMNS]),
         "rows": matrix_rows(table, table.rows[first : first + rows], table.columns[:COLUMNS]),
         "averages": [average_rank(table, name) for name in table.columns[:COLUMNS]] if view.transpose else [],
-        "project_baseline": table.project_baseline,
+        "project_baseline": table.settings.baseline or "",
         "hidden_columns": max(0, len(table.columns) - COLUMNS),
         "job_counts": frame["pulse"].counts,
         "exports": [

@@ -17,6 +17,7 @@ import numpy as np
 from argus_server.ranking.board import Board
 from argus_server.ranking.models import rank_models
 from argus_server.ranking.rank import Ranking
+from argus_server.ranking.registry import NO_SETTINGS, Settings
 from argus_server.ranking.statistics.comparisons import Floats, Ties, fractional_ranks
 from argus_server.ranking.table import Cell, Column, Row
 from argus_server.ranking.view import View
@@ -141,7 +142,7 @@ class MatrixTable:
         average_ranks: of the models that are ranked, over the datasets that are shown, as with `group=model`.
         provisional_ranks: of the others: beside the ranked ones, on the datasets that they have.
         baseline: the model that differences are measured against; empty for the best of each dataset.
-        project_baseline: the one that the project has chosen; empty for none.
+        settings: those of the project: its own baseline, and the names to show.
         all_models, all_datasets: what can be filtered for.
         notes: sentences that a reader needs to read the table right.
     """
@@ -156,7 +157,7 @@ class MatrixTable:
     provisional_ranks: Mapping[str, float]
     coverage: Sequence[Coverage]
     baseline: str = ""
-    project_baseline: str = ""
+    settings: Settings = NO_SETTINGS
     notes: Sequence[str] = ()
     all_models: Sequence[str] = ()
     all_datasets: Sequence[str] = ()
@@ -264,7 +265,7 @@ class _Matrix:
             provisional_ranks=provisional,
             coverage=self._coverage(),
             baseline=self._baseline,
-            project_baseline=self._board.settings.baseline or "",
+            settings=self._board.settings,
             notes=self._notes(averages),
             all_models=self._all_models,
             all_datasets=self._all_datasets,

@@ -201,3 +201,17 @@ def test_the_plain_address_of_a_project_shows_its_default_view(filled):
     answer = filled.get("/p/p", html=True)
     assert (answer.status_code, answer.headers["Location"]) == (302, "/p/p/leaderboard?group=cell&sort=mse")
     assert re.search(r'aria-current="page"', filled.page("/p/p/leaderboard"))
+
+
+def test_the_board_and_the_matrix_show_the_names_of_the_settings(filled):
+    filled.request(
+        "PUT", "/api/projects/p/settings", json={"models": {"m1": "Ours"}, "datasets": {"d1": "Day"}}
+    )
+
+    for path in ("leaderboard", "leaderboard?group=cell", "leaderboard?group=model", "matrix"):
+        page = LexborHTMLParser(filled.page(f"/p/p/{path}"))
+        texts = " ".join(node.text(separator=" ") for node in page.css("tbody th, thead th, tbody td"))
+        assert "Ours" in texts, path
+        assert "Day" in texts or "group=model" in path, path
+        assert "m1" not in texts, path
+    assert "m1" in filled.get("/p/p/leaderboard.csv").text
