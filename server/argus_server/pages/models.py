@@ -62,6 +62,7 @@ def models_page(request: AnyRequest, view: View) -> Response[Any]:
         "headings": headings(table, table.layout, view),
         "metrics": reported,
         "model_names": settings.models,
+        "dataset_names": settings.datasets,
         "baseline": view.baseline or settings.baseline or "",
         "unranked": [(row, gap_items(row.gaps, name, settings.datasets)) for row in table.unranked],
         "seeds": SEEDS,
