@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from contextlib import closing
 
 import pytest
@@ -86,6 +87,14 @@ def test_a_server_whose_database_is_away_lives_is_not_ready_and_asks_to_try_agai
 # --- metrics ----------------------------------------------------------------------------------
 
 
+def numbers_after(server, commits: int) -> dict[str, float]:
+    """Return the numbers once so many commits are told of, which is a moment after their answers."""
+    deadline = time.monotonic() + 20
+    while (read := numbers(server))["argus_commit_duration_seconds_count"] < commits:
+        assert time.monotonic() < deadline, read
+    return read
+
+
 def test_events_are_counted_by_type_and_by_what_became_of_them(server):
     event = body("job_start", "j")
     server.send(event, body("job_done", "j", metrics={"MSE": 1}), {"nonsense": 1})
@@ -93,7 +102,9 @@ def test_events_are_counted_by_type_and_by_what_became_of_them(server):
     server.post("/api/events", json={"nonsense": 1})
 
     counted = {
-        name: value for name, value in numbers(server).items() if name.startswith("argus_events_total")
+        name: value
+        for name, value in numbers_after(server, 2).items()
+        if name.startswith("argus_events_total")
     }
 
     assert counted == {
@@ -131,7 +142,7 @@ def test_requests_are_counted_by_route_whatever_their_path_and_method(server):
 def test_the_writer_the_listeners_and_the_process_are_measured(server):
     server.send(body("job_start", "j"), body("job_epoch", "j", epoch=0))
 
-    read = numbers(server)
+    read = numbers_after(server, 1)
 
     assert read["argus_commit_duration_seconds_count"] == read["argus_commit_requests_count"] == 1
     assert read["argus_commit_events_sum"] == 2
