@@ -21,6 +21,7 @@ from argus_server.ranking.rank import rank
 from argus_server.ranking.view import View
 from argus_server.settings import Settings
 from argus_server.storage.batches import BatchFilter
+from argus_server.storage.folding import FACETS
 from argus_server.storage.queries import STATUSES, JobFilter, Queries
 
 BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -198,6 +199,11 @@ class Server:
             },
             "failures": [repr(ask.failures(project, name)) for name in batches],
             "histories": sorted(map(repr, ask.histories(project, keys).items())),
+            "job_facets": [
+                asdict(facet)
+                for wanted in (JobFilter(), JobFilter(dataset=("ETTh1",)))
+                for facet in ask.job_facets(project, wanted, tuple(FACETS), 100)
+            ],
             "job_ids": sorted(ask.job_ids(project)),
             "latest_job": [ask.latest_job(project, name) for name in sorted({name for _, name in keys})],
             "log": [sorted(map(repr, ask.log(project, *key, 100))) for key in keys],
