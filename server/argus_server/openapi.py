@@ -608,6 +608,7 @@ def _reading() -> Schema:
         for ending, content, media_type in (
             ("json", _ref(page.capitalize()), _JSON),
             ("csv", _TEXT, "text/csv"),
+            ("md", _TEXT, "text/markdown"),
         ):
             answers = {
                 "200": _answer("The whole.", content, media_type),

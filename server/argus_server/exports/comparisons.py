@@ -1,4 +1,4 @@
-"""Pairs of models, quality against cost, and places under many variants, as CSV and JSON."""
+"""Pairs of models, quality against cost, and places under many variants, as CSV, JSON and Markdown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from argus_server.exports.text import csv_text
+from argus_server.exports.text import csv_text, markdown_text
 from argus_server.ranking.pairs import PairTable
 from argus_server.ranking.pareto import Pareto
 from argus_server.ranking.sensitivity import Sensitivity
@@ -17,10 +17,13 @@ from argus_server.ranking.sensitivity import Sensitivity
 __all__ = [
     "pairs_csv",
     "pairs_json",
+    "pairs_markdown",
     "pareto_csv",
     "pareto_json",
+    "pareto_markdown",
     "sensitivity_csv",
     "sensitivity_json",
+    "sensitivity_markdown",
 ]
 
 
@@ -32,8 +35,26 @@ def _csv(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     return out.getvalue()
 
 
-def pairs_csv(table: PairTable) -> str:
-    """Return one row for each two models, the one with the better average rank first; raw values."""
+Table = tuple[tuple[str, ...], list[tuple[Any, ...]]]
+"""A header, and its rows."""
+
+
+def _markdown(table: Table, notes: Iterable[str]) -> str:
+    """Return the table as people read it, numbers with four digits, and what there is to say of it."""
+    header, rows = table
+    lines = [[markdown_text(name) for name in header], ["---"] * len(header)]
+    lines += [[markdown_text(_shown(value)) for value in row] for row in rows]
+    text = "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    return text + "".join(f"\n{markdown_text(note)}\n" for note in notes if note)
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == "":
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _pairs(table: PairTable) -> Table:
     header = ("a", "b", "rank_a", "rank_b", "wins", "ties", "losses", "difference", "p", "separable")
     ranks = dict(zip(table.models, table.average_ranks, strict=True))
     rows = []
@@ -43,7 +64,17 @@ def pairs_csv(table: PairTable) -> str:
             told = "yes" if pair.separated else "no"
             counts = (pair.wins, pair.ties, pair.losses, pair.difference)
             rows.append((a, b, ranks[a], ranks[b], *counts, pair.p, told))
-    return _csv(header, rows)
+    return header, rows
+
+
+def pairs_csv(table: PairTable) -> str:
+    """Return one row for each two models, the one with the better average rank first; raw values."""
+    return _csv(*_pairs(table))
+
+
+def pairs_markdown(table: PairTable) -> str:
+    """Return the same as Markdown, with the sentence that says what was tested."""
+    return _markdown(_pairs(table), (table.sentence, *table.notes))
 
 
 def pairs_json(table: PairTable) -> bytes:
@@ -80,8 +111,7 @@ def pairs_json(table: PairTable) -> bytes:
     )
 
 
-def pareto_csv(pareto: Pareto) -> str:
-    """Return one row for each model; raw values."""
+def _front(pareto: Pareto) -> Table:
     over = "average_rank" if pareto.datasets > 1 else "value"
     header = (
         "model",
@@ -91,20 +121,28 @@ def pareto_csv(pareto: Pareto) -> str:
         "front",
         "beaten_by",
     )
-    return _csv(
-        header,
+    rows: list[tuple[Any, ...]] = [
         (
-            (
-                point.model,
-                point.quality,
-                point.value,
-                point.cost,
-                "yes" if point.is_front else "no",
-                point.beaten_by,
-            )
-            for point in pareto.points
-        ),
-    )
+            point.model,
+            point.quality,
+            point.value,
+            point.cost,
+            "yes" if point.is_front else "no",
+            point.beaten_by,
+        )
+        for point in pareto.points
+    ]
+    return header, rows
+
+
+def pareto_csv(pareto: Pareto) -> str:
+    """Return one row for each model; raw values."""
+    return _csv(*_front(pareto))
+
+
+def pareto_markdown(pareto: Pareto) -> str:
+    """Return the same as Markdown."""
+    return _markdown(_front(pareto), pareto.notes)
 
 
 def pareto_json(pareto: Pareto) -> bytes:
@@ -132,16 +170,22 @@ def pareto_json(pareto: Pareto) -> bytes:
     )
 
 
+def _variants(table: Sensitivity) -> Table:
+    header = ("kind", "variant", *table.models)
+    return header, [
+        (variant.kind, variant.name, *(variant.places.get(model) for model in table.models))
+        for variant in table.variants
+    ]
+
+
 def sensitivity_csv(table: Sensitivity) -> str:
     """Return one row for each variant, with the place of every model."""
-    header = ("kind", "variant", *table.models)
-    return _csv(
-        header,
-        (
-            (variant.kind, variant.name, *(variant.places.get(model) for model in table.models))
-            for variant in table.variants
-        ),
-    )
+    return _csv(*_variants(table))
+
+
+def sensitivity_markdown(table: Sensitivity) -> str:
+    """Return the same as Markdown, with the sentence that says how often the leader leads."""
+    return _markdown(_variants(table), (table.sentence, *table.notes))
 
 
 def sensitivity_json(table: Sensitivity) -> bytes:

@@ -80,7 +80,7 @@ def page_of(
         "missing": MISSING,
         "exports": [
             (label, path_to("p", name, f"{page}.{ending}", query=view.query()))
-            for label, ending in (("CSV", "csv"), ("JSON", "json"))
+            for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"))
         ],
         **more(table, settings.models),
     }

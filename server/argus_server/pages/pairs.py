@@ -6,7 +6,7 @@ from typing import Any
 
 from litestar import Response, get
 
-from argus_server.exports.comparisons import pairs_csv, pairs_json
+from argus_server.exports.comparisons import pairs_csv, pairs_json, pairs_markdown
 from argus_server.pages.asking import READ, AnyRequest
 from argus_server.pages.diagrams import critical_differences
 from argus_server.pages.model_views import export_of, page_of
@@ -39,4 +39,11 @@ def pairs_as_json(request: AnyRequest) -> Response[Any]:
     return export_of(request, rank_pairs, pairs_json, "application/json")
 
 
-PAIRS_ROUTES = [pairs_page, pairs_as_csv, pairs_as_json]
+@get("/p/{project:str}/pairs.md", guards=READ)
+@in_thread
+def pairs_as_markdown(request: AnyRequest) -> Response[Any]:
+    """Return all pairs as a Markdown table."""
+    return export_of(request, rank_pairs, pairs_markdown, "text/markdown")
+
+
+PAIRS_ROUTES = [pairs_page, pairs_as_csv, pairs_as_json, pairs_as_markdown]

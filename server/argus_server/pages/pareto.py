@@ -6,7 +6,7 @@ from typing import Any
 
 from litestar import Response, get
 
-from argus_server.exports.comparisons import pareto_csv, pareto_json
+from argus_server.exports.comparisons import pareto_csv, pareto_json, pareto_markdown
 from argus_server.pages.asking import READ, AnyRequest
 from argus_server.pages.diagrams import pareto_chart
 from argus_server.pages.model_views import export_of, page_of
@@ -39,4 +39,11 @@ def pareto_as_json(request: AnyRequest) -> Response[Any]:
     return export_of(request, rank_pareto, pareto_json, "application/json")
 
 
-PARETO_ROUTES = [pareto_page, pareto_as_csv, pareto_as_json]
+@get("/p/{project:str}/pareto.md", guards=READ)
+@in_thread
+def pareto_as_markdown(request: AnyRequest) -> Response[Any]:
+    """Return every model with its quality and its cost as a Markdown table."""
+    return export_of(request, rank_pareto, pareto_markdown, "text/markdown")
+
+
+PARETO_ROUTES = [pareto_page, pareto_as_csv, pareto_as_json, pareto_as_markdown]

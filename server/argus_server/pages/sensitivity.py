@@ -6,7 +6,7 @@ from typing import Any
 
 from litestar import Response, get
 
-from argus_server.exports.comparisons import sensitivity_csv, sensitivity_json
+from argus_server.exports.comparisons import sensitivity_csv, sensitivity_json, sensitivity_markdown
 from argus_server.pages.asking import READ, AnyRequest
 from argus_server.pages.diagrams import slope_graph
 from argus_server.pages.model_views import export_of, page_of
@@ -39,4 +39,11 @@ def sensitivity_as_json(request: AnyRequest) -> Response[Any]:
     return export_of(request, rank_sensitivity, sensitivity_json, "application/json")
 
 
-SENSITIVITY_ROUTES = [sensitivity_page, sensitivity_as_csv, sensitivity_as_json]
+@get("/p/{project:str}/sensitivity.md", guards=READ)
+@in_thread
+def sensitivity_as_markdown(request: AnyRequest) -> Response[Any]:
+    """Return the places under every variant as a Markdown table."""
+    return export_of(request, rank_sensitivity, sensitivity_markdown, "text/markdown")
+
+
+SENSITIVITY_ROUTES = [sensitivity_page, sensitivity_as_csv, sensitivity_as_json, sensitivity_as_markdown]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from markdown_it import MarkdownIt
 from scipy import stats
 from selectolax.lexbor import LexborHTMLParser
 from unit.server.wire import job, start
@@ -344,6 +345,23 @@ def test_the_page_of_sensitivity_draws_a_line_for_each_model(filled):
     assert [int(line["Gamma"]) for line in lines] == [
         variant["places"]["Gamma"] for variant in data["variants"]
     ]
+
+
+@pytest.mark.parametrize("page", ["pairs", "pareto", "sensitivity"])
+def test_the_markdown_of_a_page_has_the_rows_of_its_csv(filled, page):
+    lines = list(csv.reader(io.StringIO(filled.get(f"/p/p/{page}.csv").text)))
+    markdown = MarkdownIt("commonmark").enable("table").render(filled.get(f"/p/p/{page}.md").text)
+
+    rows = [[cell.text() for cell in row.css("th, td")] for row in LexborHTMLParser(markdown).css("tr")]
+    assert [len(row) for row in rows] == [len(line) for line in lines]
+    for row, line in zip(rows, lines, strict=True):
+        for shown, raw in zip(row, line, strict=True):
+            try:
+                number = float(raw)
+            except ValueError:
+                assert shown == (raw or "–")
+            else:
+                assert float(shown) == pytest.approx(number, rel=1e-3)
 
 
 @pytest.mark.parametrize("page", ["pairs", "pareto", "sensitivity"])
