@@ -143,7 +143,7 @@ def _title(table: MatrixTable, model: str, dataset: str, cell: MatrixCell) -> st
         if cell.rank is not None:
             parts.append(f"rank {cell.rank:g}")
         if cell.gap is not None:
-            parts.append("the best" if cell.gap == 0 else f"{percent(cell.gap)[1:]} behind the best")
+            parts.append("the best" if cell.gap == 0 else f"{percent(cell.gap).lstrip('+')} behind the best")
         if cell.delta is not None and table.baseline:
             parts.append(f"{percent(cell.delta)} against {table.baseline}")
         parts.append(plural(cell.jobs, "job"))

@@ -19,7 +19,16 @@ from argus_server.ranking.table import DoneJob
 from argus_server.ranking.values import finite
 from argus_server.ranking.view import Seeds, View
 
-__all__ = ["Entry", "Measure", "Together", "cell_board", "cell_entries", "chosen_cells", "measure"]
+__all__ = [
+    "Entry",
+    "Measure",
+    "Together",
+    "cell_board",
+    "cell_entries",
+    "choice_note",
+    "chosen_cells",
+    "measure",
+]
 
 
 class Measure(msgspec.Struct, frozen=True, gc=False):
@@ -108,6 +117,13 @@ def cell_board(board: MemoryBoard, view: View, together: Together = MEANS) -> Me
     cells.placed = [_placed(entry) for entry in chosen_cells(board, view, together)]
     cells.jobs = [item.job for item in cells.placed]
     return cells
+
+
+def choice_note(view: View) -> str:
+    """Say which jobs the means are of, where a view has not all of them: this does change who wins."""
+    chosen = [(name, value) for name in ("seed", "host", "user") for value in getattr(view, name)]
+    said = [f"{name} {value}" for name, value in chosen] + [str(condition) for condition in view.where]
+    return f"Values are those of the jobs with {', '.join(said)} alone." if said else ""
 
 
 def chosen_cells(board: MemoryBoard, view: View, together: Together = MEANS) -> list[Entry]:

@@ -184,7 +184,12 @@ def _pair_ranges(scores: Floats, ties: Ties, missing: NDArray[np.bool_]) -> tupl
 
 
 def _all_ways(scores: Floats, ties: Ties) -> Ways | None:
-    """Return every vector of summed doubled ranks that can come out; None if these are too many."""
+    """Return every vector of summed doubled ranks that can come out; None if these are too many.
+
+    Nor can they be listed with a resolution: a new value may tie with several groups at once.
+    """
+    if ties.resolution > 0 and np.isnan(scores).any():
+        return None
     gaps = np.isnan(scores).sum(axis=1)
     places = 2 * (scores.shape[1] - gaps) + 1
     if scores.shape[1] > _FEW_MODELS and float((gaps * np.log(places)).sum()) > math.log(_MOST_WAYS):

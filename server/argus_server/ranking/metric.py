@@ -58,4 +58,5 @@ def default_metric(keys: Sequence[MetricKey], primary: str | None) -> tuple[str 
     )
     if best is None:
         return None, ""
-    return best, f"No job reports MSE; this is {best}, the most common quality metric."
+    kind = "quality metric" if meanings[best].role == "quality" else "metric there is"
+    return best, f"No job reports MSE; this is {best}, the most common {kind}."

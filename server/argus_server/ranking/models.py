@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from argus_core.conventions import CONVENTIONS
-from argus_server.ranking.aggregate import Entry, Measure, Together, chosen_cells
+from argus_server.ranking.aggregate import Entry, Measure, Together, choice_note, chosen_cells
 from argus_server.ranking.board import Board
 from argus_server.ranking.fairness import flag_models
 from argus_server.ranking.format import Style, choose_style, choose_unit
@@ -136,7 +136,7 @@ class _Table:
             self._entries.setdefault(model, {})[dataset] = entry
         self._models = sorted(self._entries)
         self._flags = flag_models(found.cells, found.metric, view.seeds)
-        self._notes = list(found.notes)
+        self._notes = [*found.notes, *filter(None, [choice_note(self._view)])]
         self._made: dict[str, dict[str, Measure]] = {}
         self._field: Field | None = None
         self._standing: Standing | None = None

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from argus_core.conventions import CONVENTIONS, Convention
 from argus_server.errors import BadView
-from argus_server.ranking.aggregate import Measure, Together, cell_board
+from argus_server.ranking.aggregate import Measure, Together, cell_board, choice_note
 from argus_server.ranking.board import (
     STYLE_DATASETS,
     Board,
@@ -107,6 +107,7 @@ class Ranking:
             _direction_note(self.metric, self._meanings),
             _dataset_note(self._names["dataset"]),
             _filter_note(self._wanted),
+            choice_note(view) if view.group == "cell" else "",
         )
         self.notes = [text for text in told if text]
         self._flags = self._find_flags() if view.group == "cell" else {}

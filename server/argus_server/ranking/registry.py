@@ -150,7 +150,7 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
         if not metrics or not self.changes_values:
             return metrics
         settled: dict[str, Any] = {}
-        for key, raw in metrics.items():
+        for key, raw in sorted(metrics.items()):  # of two aliases the first by name, however they came
             name = self.canonical(key)
             if name == key or name not in metrics:
                 settled.setdefault(name, self._corrected(key, raw, batch_id))

@@ -54,7 +54,9 @@ class Standing:
     needed: int
 
     def place(self, model: int) -> int:
-        """Return the place of a model, which those that rank alike share."""
+        """Return the place of a model, which those that rank alike share; one without a rank is last."""
+        if math.isnan(self.average[model]):
+            return 1 + sum(1 for other in self.order if not math.isnan(self.average[other]))
         return 1 + sum(1 for other in self.order if self.average[other] < self.average[model] - _SAME)
 
     @property

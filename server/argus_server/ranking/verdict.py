@@ -54,6 +54,9 @@ def give_verdict(scores: Scores, field: Field, standing: Standing, seeds: Seeds,
     if k < 2 or n < 1:
         _say_nothing_to_compare(said, scores, names, n, missing)
         return Verdict(tuple(names), (), tuple(said.phrases))
+    if math.isnan(standing.average[standing.order[0]]):
+        said.say(f"No two models have a {scores.metric} on the same dataset: nothing can be compared.")
+        return Verdict((), (), tuple(said.phrases))
     leaders = [names[model] for model in standing.leaders]
     close = [names[model] for model in standing.close] if n > 1 else []
     over = _over(scores, field, seeds)

@@ -49,7 +49,8 @@ def friedman(ranks: Floats, *, tie_corrected: bool = True) -> Friedman:
 
     The variance is that of the ranks themselves, which corrects for ties of every kind (Conover 1999, §5.8);
     F is Iman and Davenport's (1980), less conservative than χ² (Demšar 2006, §3.2.2). Where all datasets
-    agree F is infinite and p that of the permutations: (1/k!)^(n − 1).
+    agree F is infinite and p that of the permutations: each further dataset agrees with the first by one in
+    k!/∏t! orders, t the sizes of its ties.
     """
     n, k = ranks.shape
     if n < 2 or k < 2:
@@ -63,9 +64,17 @@ def friedman(ranks: Floats, *, tie_corrected: bool = True) -> Friedman:
     chi2 = between / spread
     room = n * (k - 1) - chi2
     if room <= _ROUNDING * n * (k - 1):
-        return Friedman(chi2, math.inf, math.exp(-(n - 1) * math.lgamma(k + 1)), n, k)
+        return Friedman(chi2, math.inf, math.exp(_log_chance_to_agree(ranks)), n, k)
     f = (n - 1) * chi2 / room
     return Friedman(chi2, f, float(special.fdtrc(k - 1, (k - 1) * (n - 1), f)), n, k)
+
+
+def _log_chance_to_agree(ranks: Floats) -> float:
+    chance = 0.0
+    for row in ranks[1:]:
+        _, sizes = np.unique(row, return_counts=True)
+        chance += sum(math.lgamma(size + 1) for size in sizes) - math.lgamma(len(row) + 1)
+    return chance
 
 
 @dataclass(frozen=True, slots=True)
