@@ -75,6 +75,14 @@ class Sensitivity:
         some = [variant for variant in self.variants if kind is None or variant.kind == kind]
         return sum(variant.places.get(model) == 1 for variant in some), len(some)
 
+    def shared(self, model: str, kind: Kind | None = None) -> int:
+        """Return in how many of those variants others are first with it."""
+        return sum(
+            list(variant.places.values()).count(1) > 1
+            for variant in self.variants
+            if (kind is None or variant.kind == kind) and variant.places.get(model) == 1
+        )
+
     @property
     def sentence(self) -> str:
         """Whether the leader leads however the board is made."""
@@ -83,11 +91,16 @@ class Sensitivity:
         leaders = [model for model in self.models if self.variants[0].places.get(model) == 1]
         leader = leaders[0]
         first, total = self.firsts(leader)
-        text = f"{leader} is first in {first} of {total} variants"
+        text = f"{leader} is first in {first} of {total} variants{_shared(self.shared(leader))}"
         left, datasets = self.firsts(leader, "without")
         if datasets:
             text += f", and in {left} of {datasets} when one dataset is left out"
+            text += _shared(self.shared(leader, "without"))
         return text + "."
+
+
+def _shared(count: int) -> str:
+    return f" ({count} of them with others)" if count else ""
 
 
 def rank_sensitivity(view: View, board: Board) -> Sensitivity:

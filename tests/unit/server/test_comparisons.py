@@ -242,7 +242,8 @@ def test_every_aggregate_policy_and_left_out_dataset_is_a_variant():
     assert total == 3
     often = table.firsts("a")[0]
     assert table.sentence == (
-        f"a is first in {often} of 14 variants, and in {first} of 3 when one dataset is left out."
+        f"a is first in {often} of 14 variants (2 of them with others), and in {first} of 3 when one dataset"
+        " is left out (2 of them with others)."
     )
     assert table.range_of("a") == (1, 3)
 
