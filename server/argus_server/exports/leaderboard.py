@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from argus_server.exports.records import column_record, filter_record
 from argus_server.exports.text import csv_fields, iso_time, markdown_text
 from argus_server.ranking.board import Placed
 from argus_server.ranking.rank import Ranking
@@ -91,19 +92,12 @@ def leaderboard_json(ranking: Ranking) -> Iterator[bytes]:
             "group": view.group,
             "sort": view.sort,
             "order": view.order,
-            "model": view.model,
-            "dataset": view.dataset,
-            "batch": view.batch,
-            "seed": view.seed,
-            "host": view.host,
-            "user": view.user,
-            "where": [str(condition) for condition in view.where],
-            "q": view.q,
+            **filter_record(view),
             "page": view.page,
         },
         "ranked_by": ranking.metric,
         "notes": ranking.notes,
-        "columns": [_column(column) for column in ranking.columns],
+        "columns": [column_record(column) for column in ranking.columns],
         "total": ranking.total,
     }
     yield msgspec.json.encode(head)[:-1] + b',"rows":['
@@ -112,19 +106,6 @@ def leaderboard_json(ranking: Ranking) -> Iterator[bytes]:
         yield (b"" if first else b",") + b",".join(msgspec.json.encode(_row(row)) for row in some)
         first = False
     yield b"]}"
-
-
-def _column(column: Column) -> dict[str, Any]:
-    return {
-        "key": column.key,
-        "id": column.id,
-        "label": column.label,
-        "unit": column.unit,
-        "raw_unit": column.raw_unit,
-        "direction": column.direction,
-        "role": column.role,
-        "kind": column.kind,
-    }
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from argus_server.exports.records import filter_record
 from argus_server.exports.text import csv_text, markdown_text
 from argus_server.ranking.matrix import MatrixCell, MatrixTable
 
@@ -77,14 +78,7 @@ def matrix_json(table: MatrixTable) -> bytes:
             "transpose": view.transpose,
             "seeds": view.seeds,
             "baseline": table.baseline,
-            "model": view.model,
-            "dataset": view.dataset,
-            "batch": view.batch,
-            "seed": view.seed,
-            "host": view.host,
-            "user": view.user,
-            "where": [str(condition) for condition in view.where],
-            "q": view.q,
+            **filter_record(view),
         },
         "metric": None
         if column is None

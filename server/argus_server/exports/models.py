@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from argus_server.exports.records import column_record, filter_record
 from argus_server.exports.text import csv_text, markdown_text
 from argus_server.ranking.table import Cell, Column, RankedTable, Row
 
@@ -93,14 +94,7 @@ def models_json(table: RankedTable) -> Iterator[bytes]:
                 "baseline": view.baseline,
                 "sort": view.sort,
                 "order": view.order,
-                "model": view.model,
-                "dataset": view.dataset,
-                "batch": view.batch,
-                "seed": view.seed,
-                "host": view.host,
-                "user": view.user,
-                "where": [str(condition) for condition in view.where],
-                "q": view.q,
+                **filter_record(view),
             },
             "ranked_by": table.ranked_by,
             "verdict": {
@@ -109,17 +103,12 @@ def models_json(table: RankedTable) -> Iterator[bytes]:
                 "not_separable": table.verdict.close,
             },
             "notes": table.notes,
-            "columns": [_column(column) for column in table.columns],
+            "columns": [column_record(column) for column in table.columns],
             "total": table.total,
             "rows": [_row(table, row) for row in table.rows],
             "not_ranked": [_row(table, row) for row in table.unranked],
         }
     )
-
-
-def _column(column: Column) -> dict[str, Any]:
-    names = ("key", "id", "label", "unit", "raw_unit", "direction", "role", "kind")
-    return {name: getattr(column, name) for name in names}
 
 
 def _row(table: RankedTable, row: Row) -> dict[str, Any]:

@@ -11,11 +11,9 @@ from sqlalchemy import Connection, Float, Select, case, cast, func, select
 from argus_server.ranking.matrix import CellState
 from argus_server.storage import schema
 from argus_server.storage.jobs import jobs_and_batches, status_at
+from argus_server.storage.unfinished import UNFINISHED
 
 __all__ = ["cell_states"]
-
-_UNFINISHED = ("running", "failed")
-"""What the fold calls all that is not done."""
 
 
 def cell_states(connection: Connection, project_id: int, batches: Sequence[str], now: int) -> list[CellState]:
@@ -68,6 +66,6 @@ def _reasons(connection: Connection, project_id: int, batches: Sequence[str]) ->
 def _unfinished(query: Select[Any], project_id: int, batches: Sequence[str]) -> Select[Any]:
     job = schema.job.c
     query = query.select_from(jobs_and_batches()).where(
-        job.project_id == project_id, job.status.in_(_UNFINISHED), job.fast_dev_run.is_(False)
+        job.project_id == project_id, job.status.in_(UNFINISHED), job.fast_dev_run.is_(False)
     )
     return query.where(job.batch_id.in_(batches)) if batches else query

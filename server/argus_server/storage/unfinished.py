@@ -10,10 +10,10 @@ from argus_server.ranking.gaps import Unfinished
 from argus_server.storage import schema
 from argus_server.storage.jobs import job_etas, jobs_and_batches, status_at
 
-__all__ = ["unfinished_cells"]
+__all__ = ["UNFINISHED", "unfinished_cells"]
 
 _MOST = 20_000
-_UNFINISHED = ("running", "failed")
+UNFINISHED = ("running", "failed")
 """What the fold calls all that is not done."""
 
 
@@ -37,9 +37,7 @@ def unfinished_cells(
             job.epochs_total,
         )
         .select_from(jobs_and_batches())
-        .where(
-            job.project_id == project_id, job.status.in_(("running", "failed")), job.fast_dev_run.is_(False)
-        )
+        .where(job.project_id == project_id, job.status.in_(UNFINISHED), job.fast_dev_run.is_(False))
         .order_by(job.last_event_us.desc(), job.batch_id, job.job_id)
         .limit(_MOST)
     )
