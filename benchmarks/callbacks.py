@@ -9,10 +9,11 @@ dispatches asynchronously during `fit`.
 
 Machines are noisy, and whole fits differ by more than 0.5 % with nothing changed. So the added time is
 measured step by step: in one fit the callback is in the framework's list at every other step (Keras: in
-every other ten), and a step with it is compared with its two neighbours without. To the median of these
-ratios comes what the hooks take once in a fit or an epoch, over the length of the fit. A step is measured in
-CPU time of the process, all its threads included: other processes cannot stretch that. Whole fits stand
-beside it, each between two without any callback, with the standard errors of their medians. "An empty
+every other ten), the next fit at those between, and a step with it is compared with its two neighbours
+without. To the median of these ratios comes what the hooks take once in a fit or an epoch, over the length of
+the fit. A step is measured in CPU time of the process, all its threads included: other processes cannot
+stretch that. Whole fits stand beside it, each between two without any callback. ± is the standard error of
+the median, over pairs of fits. "An empty
 callback" has no hook of its own, and "an empty hook" does nothing: they show what a framework takes for
 calling any callback, and what this machine takes for any call in the middle of a training. With Keras on
 a backend that dispatches asynchronously, hooks per step run in a thread pool, not in the thread that trains.
@@ -41,7 +42,7 @@ from typing import Any
 
 STEPS = 2000
 ROUNDS = 5
-PAIRED_FITS = 10
+PAIRS_OF_FITS = 12
 EPOCHS = 200
 BATCH, WIDTH, HIDDEN = 8, 64, 512
 DOWN = "http://127.0.0.1:9"
@@ -115,28 +116,34 @@ def median_and_error(values: list[float]) -> tuple[float, float]:
 
 
 class Metronome:
-    """Ticks at the begin of every step, and lets the callback take part in every other block of steps."""
+    """Ticks at the begin of every step, and lets the callback take part in every other block of steps.
 
-    def __init__(self, callback: object, block: int) -> None:
+    Every odd block or every even one: a training has rhythms of its own, and one of two steps would be
+    taken for the callback's. The mean of the two phases is free of it.
+    """
+
+    def __init__(self, callback: object, block: int, phase: int) -> None:
         self.listed: list[object] = []
         self._callback = callback
         self._block = block
+        self._phase = phase
         self._marks_ns: list[int] = []
 
     def tick(self) -> None:
         block, step = divmod(len(self._marks_ns), self._block)
         if step == 0:
-            if block % 2:
-                self.listed.append(self._callback)
-            else:
+            if self._callback in self.listed:
                 self.listed.remove(self._callback)
+            if block % 2 == self._phase:
+                self.listed.append(self._callback)
         self._marks_ns.append(time.process_time_ns())
 
-    def ratios(self) -> list[float]:
-        """Return what each block with the callback took more than its neighbours without, as a ratio."""
+    def ratio(self) -> float:
+        """Return what a block with the callback took more than its neighbours without, the median of all."""
         marks = self._marks_ns[:: self._block]
         took = [after - before for before, after in itertools.pairwise(marks)]
-        return [2 * took[i] / (took[i - 1] + took[i + 1]) - 1 for i in range(3, len(took) - 1, 2)]
+        blocks = range(2 + self._phase, len(took) - 1, 2)
+        return statistics.median(2 * took[i] / (took[i - 1] + took[i + 1]) - 1 for i in blocks)
 
 
 def nothing() -> None:
@@ -480,15 +487,19 @@ def steps(framework: Framework) -> dict[str, dict[str, float]]:
 
 def added_per_step(framework: Framework) -> dict[str, tuple[float, float]]:
     """Return what a step with a callback takes more than one without, as a ratio with its error."""
-    ratios: dict[str, list[float]] = {"ArgusCallback": [], "an empty callback": []}
+    new_callback = {"ArgusCallback": lambda: framework.argus(url=DOWN), "an empty callback": framework.base}
+    ratios: dict[str, list[float]] = {name: [] for name in new_callback}
     block = 10 if isinstance(framework, Keras) else 1
-    for _ in range(PAIRED_FITS):
-        for name, of_side in ratios.items():
-            callback = framework.argus(url=DOWN) if name == "ArgusCallback" else framework.base()
-            metronome = Metronome(callback, block)
-            framework.fitting({"callbacks": [callback]}, STEPS, metronome=metronome)()
-            closed({"callbacks": [callback]})
-            of_side += metronome.ratios()
+
+    def ratio(callback: object, phase: int) -> float:
+        metronome = Metronome(callback, block, phase)
+        framework.fitting({"callbacks": [callback]}, STEPS, metronome=metronome)()
+        closed({"callbacks": [callback]})
+        return metronome.ratio()
+
+    for _ in range(PAIRS_OF_FITS):
+        for name, new in new_callback.items():
+            ratios[name].append((ratio(new(), 0) + ratio(new(), 1)) / 2)
     return {name: median_and_error(of_side) for name, of_side in ratios.items()}
 
 

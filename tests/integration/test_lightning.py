@@ -6,6 +6,7 @@ import copy
 import logging
 import os
 import pickle
+from typing import ClassVar
 
 import lightning.pytorch as pl
 import numpy as np
@@ -566,6 +567,45 @@ def test_a_callback_that_is_listed_twice_reports_once(sent, story, data_of):
     assert metrics["Inference_Throughput"] * metrics["Total_Inference_Time"] == pytest.approx(
         BATCHES * BATCH_SIZE
     )
+
+
+@pytest.mark.parametrize("namespace", [pl, pytorch_lightning], ids=["lightning", "pytorch_lightning"])
+def test_a_training_passes_over_hooks_of_every_step_that_are_empty(sent, story, namespace, tmp_path):
+    cb = ArgusCallback()
+    model = regressor(namespace)
+    t = trainer([cb], namespace, profiler="simple")
+
+    t.fit(model, loader(), loader())
+    t.test(model, loader(), verbose=False)
+
+    ours = {name.rpartition(".")[2] for name in t.profiler.recorded_durations if "ArgusCallback" in name}
+    assert {name for name in ours if "batch" in name or "before" in name or "backward" in name} == {
+        "on_train_batch_end",
+        "on_test_batch_start",
+        "on_test_batch_end",
+    }
+    assert story(sent) == FIT_AND_TEST
+
+
+def test_hooks_of_every_step_that_a_subclass_fills_are_called_in_every_copy_of_it(sent):
+    class Noting(pl.Callback):
+        calls: ClassVar[set[str]] = set()
+
+        def on_validation_batch_end(self, *args, **kwargs):
+            self.calls.add("mixin")
+
+    class Filled(ArgusCallback, Noting):
+        def on_before_backward(self, trainer, pl_module, loss):
+            super().on_before_backward(trainer, pl_module, loss)
+            self.calls.add("subclass")
+
+    cb = Filled()
+    for callback in (cb, copy.deepcopy(cb)):
+        Noting.calls.clear()
+
+        trainer([callback], max_epochs=1).fit(regressor(), loader(), loader())
+
+        assert Noting.calls == {"subclass", "mixin"}
 
 
 def test_a_pickle_is_the_same_job_and_keeps_no_token():
