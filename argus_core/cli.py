@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,8 +21,36 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_WRONG_USAGE = 64
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class Commands(click.Group):
+    """A group whose wrong usage has an exit code of its own: 64, as sysexits.h has it for any program.
+
+    Click's is 2, which is an answer of `argus check`.
+    """
+
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        """Read the options before the command."""
+        with _usage_errors():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _usage_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        error.exit_code = _WRONG_USAGE  # type: ignore[misc] # of this error alone
+        raise
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="argus")
 def cli() -> None:
     """The leaderboard that ML people trust."""

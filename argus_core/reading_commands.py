@@ -233,7 +233,7 @@ def why(
 def check(project: str, url: str | None, token: str | None, *, as_json: bool, **asked_for: Any) -> None:
     """Say whether a model is worse than its baseline by more than allowed, and than seeds explain.
 
-    Exit code 0: pass. 1: regression. 2: not enough evidence. 3: the server has no answer.
+    Exit code 0: pass. 1: regression. 2: not enough evidence. 3: the server has no answer. 64: wrong usage.
     """
     from rich.console import Console
     from rich.text import Text
@@ -261,7 +261,9 @@ def _check_table(found: Mapping[str, Any]) -> Table:
     arrow = _ARROWS[found["direction"]]
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     heads = ("Dataset", f"{found['baseline']} {arrow}", "n", f"{found['model']} {arrow}", "n")
-    for head in (*heads, "worse by", "interval", ""):
+    levels = {row["change"]["level"] for row in found["datasets"] if row["change"]}
+    interval = f"{max(levels) * 100:.3g} % interval" if levels else "interval"
+    for head in (*heads, "worse by", interval, ""):
         justify: Any = "left" if head in ("Dataset", "") else "right"
         table.add_column(plain(head), justify=justify, no_wrap=True)
     form = "{:+.2%}" if found["unit"] == "share" else "{:+.4g}"

@@ -12,7 +12,7 @@ from argus_server.errors import BadView
 from argus_server.pages.asking import READ, AnyRequest, asked_view, name_in, queries_of
 from argus_server.ranking.gate import ALPHA, Check, Margin, Sample, check, sample_of
 from argus_server.ranking.rank import Ranking
-from argus_server.ranking.view import View, metric_of
+from argus_server.ranking.view import View, column_id, metric_of
 from argus_server.threads import in_thread
 
 __all__ = ["CHECK_ROUTES"]
@@ -25,21 +25,26 @@ _EXIT_CODES = {"pass": 0, "regression": 1, "undecided": 2}
 def check_json(request: AnyRequest) -> Response[bytes]:
     """Say whether a model is worse than its baseline by more than allowed, and than seeds explain.
 
-    `model=`, `metric=`, `baseline=` (default: the project's), `max_regress=` (1%), `dataset=`; `batch=` and
-    `baseline_batch=` choose the jobs of each; `paired=1` compares equal seeds.
+    `model=`, `metric=` (also another name of it in the settings), `baseline=` (default: the project's),
+    `max_regress=` (1%), `dataset=`; `batch=` and `baseline_batch=` choose the jobs of each; `paired=1`
+    compares equal seeds.
     """
     name, view, asked = name_in(request, "project"), asked_view(request), request.query_params
     margin = Margin.parse(asked.get("max_regress") or "1%")
     model = view.model[0] if len(view.model) == 1 else ""
     if not model:
         raise BadView("model= is missing: the model in question, one")
-    ours = View(metric=view.metric, dataset=view.dataset, batch=view.batch)
+    ours = View(dataset=view.dataset, batch=view.batch)
     theirs = replace(ours, batch=tuple(value for value in asked.getall("baseline_batch", []) if value))
     with queries_of(request).board(name, ours) as board:
-        ranking = Ranking(ours, board)
-        metric, higher, settings = ranking.metric, ranking.ranks_higher, board.settings
-        if metric is None or (view.metric and metric_of(view.metric) != metric):
-            raise BadView(f"metric={view.metric}: no job of this project has reported it")
+        settings = board.settings
+        wanted = settings.canonical(metric_of(view.metric))
+        ranking = Ranking(replace(ours, metric=column_id(wanted) if wanted else ""), board)
+        metric, higher = ranking.metric, ranking.ranks_higher
+        if metric is None or wanted not in ("", metric):
+            sent = sample_of(board, model, wanted, view.dataset)
+            known = f"; {model}: {sent.sent()}" if sent.others else ""
+            raise BadView(f"metric={view.metric}: no job of this project has reported it{known}")
         if higher is None:
             raise BadView(f"metric={metric} does not rank: whether less or more is better is not known")
         sample = sample_of(board, model, metric, view.dataset)

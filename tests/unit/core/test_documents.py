@@ -114,7 +114,7 @@ def test_argus_env_lists_every_variable():
 def test_argus_sync_without_a_server_says_what_to_give():
     result = argus("sync")
 
-    assert result.returncode == 2
+    assert result.returncode == 64
     assert "ARGUS_URL" in result.stderr
 
 

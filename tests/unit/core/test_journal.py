@@ -293,5 +293,5 @@ def test_a_switch_that_makes_no_sense_is_a_usage_error(monkeypatch):
 
     result = CliRunner().invoke(cli, ["doctor"])
 
-    assert result.exit_code == 2
+    assert result.exit_code == 64
     assert "'maybe'" in result.output

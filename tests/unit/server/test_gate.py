@@ -5,12 +5,14 @@ import math
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from scipy import stats
 from unit.server.test_ranking import board_of, done
 from unit.server.wire import job
 
 from argus_server.errors import BadView
 from argus_server.ranking.gate import Margin, Sample, check, sample_of
+from argus_server.ranking.registry import MetricSetting
 
 A, B = (0.30, 0.34, 0.29, 0.35), (0.28, 0.31, 0.30, 0.27, 0.29)
 
@@ -28,7 +30,7 @@ def decided(ours, theirs, margin="1%", *, higher=False, **more):
 def test_the_interval_of_one_dataset_is_that_of_welch():
     found = decided(sample(d=A), sample("b", d=B), "0.05")
 
-    expected = stats.ttest_ind(A, B, equal_var=False).confidence_interval(0.90)
+    expected = stats.ttest_ind(A, B, equal_var=False).confidence_interval(0.95)
     assert (found.change.low, found.change.high) == pytest.approx((expected.low, expected.high))
     assert found.change.freedom == pytest.approx(stats.ttest_ind(A, B, equal_var=False).df)
     assert found.change.mean == pytest.approx(np.mean(A) - np.mean(B))
@@ -46,7 +48,7 @@ def test_a_share_is_of_the_baselines_mean_and_higher_is_better_turns_it_round():
 def test_paired_the_interval_is_that_of_the_differences():
     found = decided(sample(d=A), sample("b", d=B[:4]), "0.05", paired=True)
 
-    expected = stats.ttest_rel(A, B[:4]).confidence_interval(0.90)
+    expected = stats.ttest_rel(A, B[:4]).confidence_interval(0.95)
     assert (found.change.low, found.change.high) == pytest.approx((expected.low, expected.high))
     with pytest.raises(BadView, match="no equal seeds on d"):
         decided(sample(d=A), sample("b", d=B), paired=True)
@@ -61,7 +63,7 @@ def test_over_datasets_the_changes_are_averaged_with_the_freedom_that_satterthwa
     variance = sum(v for v, _ in parts) / 4
     freedom = variance**2 / sum((v / 4) ** 2 / (n - 1) for v, n in parts)
     assert found.freedom == pytest.approx(freedom)
-    assert found.high - found.mean == pytest.approx(stats.t.ppf(0.95, freedom) * math.sqrt(variance))
+    assert found.high - found.mean == pytest.approx(stats.t.ppf(0.975, freedom) * math.sqrt(variance))
 
 
 def test_pass_regression_and_not_enough_evidence():
@@ -146,6 +148,95 @@ def test_a_share_of_zero_is_refused():
         decided(sample(d=(1.0, 2.0)), sample("b", d=(0.0, 0.0)))
 
 
+def test_what_a_metric_cannot_tell_apart_fails_neither_a_dataset_nor_the_whole():
+    ours = sample(d=(0.0020, 0.0021), e=(0.30, 0.30))
+    theirs = sample("b", d=(0.0010, 0.0011), e=(0.30, 0.30))
+
+    found = decided(ours, theirs, "1%", resolution=0.005)
+
+    assert [row.verdict for row in found.datasets] == ["pass", "pass"]
+    assert found.verdict == "pass"
+    assert decided(ours, theirs, "1%").verdict != "pass"
+    assert decided(sample(d=(0.02, 0.021)), sample("b", d=(0.001, 0.0011)), resolution=0.005).verdict != (
+        "pass"
+    )
+
+
+@pytest.mark.parametrize("datasets", [1, 3])
+def test_the_interval_that_is_shown_is_the_one_that_decides(datasets):
+    rng = np.random.default_rng(3)
+    seen = set()
+    for shift in np.linspace(-0.1, 0.3, 60):
+        drawn = rng.normal(1.0, 0.05, size=(2, datasets, 3))
+        ours = sample(**{f"d{i}": drawn[0, i] + shift for i in range(datasets)})
+        theirs = sample("b", **{f"d{i}": drawn[1, i] for i in range(datasets)})
+        found = decided(ours, theirs, "0.1")
+
+        beyond = [found.change.low > 0.1, *(row.change.low > 0.1 for row in found.datasets)]
+        expected = "regression" if any(beyond) else "pass" if found.change.high <= 0.1 else "undecided"
+        assert found.verdict == expected
+        assert found.change.level == 0.95
+        assert {row.change.level for row in found.datasets} == {1 - 0.05 / datasets}
+        seen.add(expected)
+
+    assert seen == {"regression", "pass", "undecided"}
+
+
+def test_a_change_of_exactly_the_margin_passes():
+    assert decided(sample(d=(0.505, 0.505)), sample("b", d=(0.5, 0.5)), "1%").verdict == "pass"
+    assert decided(sample(d=(0.51, 0.51)), sample("b", d=(0.5, 0.5)), "0.01").verdict == "pass"
+
+
+@pytest.mark.parametrize("size", [2.0**660, 2.0**-565, 2.0**1020, 2.0**-1030])
+@pytest.mark.parametrize("paired", [False, True])
+def test_values_may_be_as_large_or_as_small_as_floats_are(size, paired):
+    ours, theirs = (2.0, 2.125, 2.25), (2.0, 2.25, 2.5)
+    plain = decided(sample(d=ours), sample("b", d=theirs), "20%", paired=paired)
+
+    found = decided(
+        sample(d=[size * v for v in ours]), sample("b", d=[size * v for v in theirs]), "20%", paired=paired
+    )
+
+    assert found.change.low == pytest.approx(plain.change.low)
+    assert (found.verdict, found.seeds_needed) == (plain.verdict, plain.seeds_needed)
+    amounts = decided(sample(d=[size * v for v in ours]), sample("b", d=[size * v for v in theirs]), "0")
+    assert math.isfinite(amounts.change.high)
+    assert decided(sample(d=(size, size * 2)), sample("b", d=(1.0, 1.5)), "1%").verdict in (
+        "regression" if size > 1 else "pass",
+        "undecided",
+    )
+
+
+def test_seeds_that_stand_twice_are_not_paired():
+    twice = Sample("m", {"": [("0", 1.0), ("0", 2.0), ("1", 3.0)]})
+    once = Sample("b", {"": [("0", 1.0), ("1", 3.0)]})
+
+    for ours, theirs in ((twice, once), (once, twice)):
+        with pytest.raises(BadView, match="m has more than one job of seed 0 on no dataset"):
+            decided(ours, theirs, paired=True)
+    with pytest.raises(BadView, match="a job of m has no seed on no dataset"):
+        decided(Sample("m", {"": [(None, 1.0)]}), once, paired=True)
+
+
+def test_a_model_that_sent_the_metric_under_another_name_is_told_so():
+    jobs = [done(f"b{i}{d}", "b", d, str(i), MSE=0.3) for i in range(2) for d in ("d", "e", "f")]
+    jobs += [done("m0", "m", "d", "0", loss=1.0, mse=0.2, acc=1.0, bleu=2.0, cer=1, der=1, fid=1)]
+    jobs += [done("m1", "m", "e", "0", MSE="n/a"), done("m2", "m", "f", "0")]
+    board = board_of(jobs)
+
+    found = decided(sample_of(board, "m", "MSE"), sample_of(board, "b", "MSE"))
+
+    assert [row.note for row in found.datasets] == [
+        "m was run without MSE; it sent mse, acc, bleu, cer, der, …",
+        "m was run without MSE; what it sent as MSE is no number",
+        "m was run without MSE; it sent no metric",
+    ]
+    assert "d: m was run without MSE; it sent mse" in found.summary
+    assert found.verdict == "undecided"
+    other = decided(sample_of(board, "b", "mse"), sample_of(board, "b", "mse"))
+    assert other.summary == "b has no result to compare with: it was run without mse; it sent MSE."
+
+
 def test_a_sample_has_the_jobs_that_count_and_no_other():
     jobs = [
         done("a", "m", "d", "0", at=1, MSE=1.0),
@@ -161,6 +252,11 @@ def test_a_sample_has_the_jobs_that_count_and_no_other():
     assert found["e"] == [(None, 4.0)]
     assert found["d"][0] == ("0", 2.0)
     assert math.isnan(found["d"][1][1])
+
+
+def store_metric(server, name, alias_of):
+    metrics = {name: MetricSetting(alias_of=alias_of)}
+    server.store.settings.change("p", lambda known: replace(known, metrics=metrics))
 
 
 def test_the_gate_over_http_tells_two_batches_of_one_model_apart(server):
@@ -179,10 +275,12 @@ def test_the_gate_over_http_tells_two_batches_of_one_model_apart(server):
     assert ask("model=new&baseline=nobody").json()["exit_code"] == 2
     server.store.settings.change("p", lambda known: type(known)(baseline="base"))
     assert ask("model=new").json()["baseline"] == "base"
+    store_metric(server, "mse", "MSE")
+    assert ask("model=new&metric=mse").json()["metric"] == "MSE"
     for query, said in (
         ("baseline=base", "model= is missing"),
         ("model=new&baseline=new", "its own baseline"),
-        ("model=new&metric=nope", "no job of this project has reported it"),
+        ("model=new&metric=nope", "no job of this project has reported it; new: it sent MSE"),
         ("model=new&max_regress=x", "max_regress=x"),
     ):
         answer = ask(query)

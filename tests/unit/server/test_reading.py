@@ -131,7 +131,7 @@ def test_the_terminal_shows_the_table_and_obeys_no_name(environment):
     )
     assert "1 more row." in only.output
     assert json.loads(run("leaderboard", "p", "--json").output)["total"] == 5
-    assert run("leaderboard", "p", "--view", "x").exit_code == 2
+    assert run("leaderboard", "p", "--view", "x").exit_code == 64
     assert run("leaderboard", "nobody").exit_code == 3
 
 
@@ -200,5 +200,8 @@ def test_the_gate_answers_by_its_exit_code(served, environment):
     assert "one seed says nothing" in once.output
     assert gate("same", "--max-regress", "0.0001").exit_code == 2
     assert gate("same", "--metric", "nope").exit_code == 3
+    assert gate("same", "--seeds", "3").exit_code == 64
+    assert run("check", "--project", "gate").exit_code == 64
+    assert run("chekc").exit_code == 64
     paired = gate("same", "--paired", "--max-regress", "0%")
     assert (paired.exit_code, "+0.00% to +0.00%" in paired.output) == (0, True)
