@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from litestar import Response, get
@@ -28,7 +27,7 @@ def why_panel(request: AnyRequest, job: JobDetail) -> dict[str, Any]:
 
 def _why(request: AnyRequest, project: str, view: View, job: JobDetail) -> Answer:
     facts = _facts(shown_job(request.user, project, job))
-    with queries_of(request).board(project, replace(view, group="job")) as board:
+    with queries_of(request).board(project, view) as board:
         return why(view, board, facts)
 
 

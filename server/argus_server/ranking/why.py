@@ -10,6 +10,7 @@ from typing import Any, Literal
 from argus_core.conventions import Convention, convention
 from argus_core.events import number_or_none
 from argus_server.ranking.board import Board, Order, Placed, Wanted
+from argus_server.ranking.models import model_board
 from argus_server.ranking.rank import Ranking
 from argus_server.ranking.similar import nearest_name
 from argus_server.ranking.table import DoneJob
@@ -136,7 +137,7 @@ def why(view: View, board: Board, job: JobFacts) -> Answer:
 
     Args:
         view: what is asked for, with its filters.
-        board: the board of that view, as `group=job` has it.
+        board: the board of that view.
         job: the job.
     """
     return _Checklist(view, board, job).answer()
@@ -190,8 +191,14 @@ def _missing(
     if not metrics:
         return "The job reported no metric.", f"Report {metric} with job_done, after the test stage."
     found = _worth_ranking(metrics, meaning)
-    names = ", ".join(found[:_MOST_NAMED]) + (", …" if len(found) > _MOST_NAMED else "")
-    return f"The job reported no {metric}; it reported {names}.", f"Report {metric}, or rank by one of those."
+    return (
+        f"The job reported no {metric}; it reported {_some(found)}.",
+        f"Report {metric}, or rank by one of those.",
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
 
 
 def _worth_ranking(metrics: Mapping[str, Any], meaning: Callable[[str], Convention]) -> list[str]:
@@ -220,7 +227,8 @@ class _Checklist:
         self._view = view
         self._board = board
         job = self._job = replace(job, metrics=board.settings.settle(job.metrics, job.batch_id))
-        self._ranking = Ranking(replace(view, group="job", page=1, after=""), board)
+        sort = "" if view.group == "model" else view.sort  # a statistic of models is no metric of jobs
+        self._ranking = Ranking(replace(view, group="job", sort=sort, page=1, after=""), board)
         self._metric = self._ranking.metric
         self._placed = _find(board, job) if job.status == "done" and not job.fast_dev_run else None
 
@@ -235,6 +243,7 @@ class _Checklist:
             self._direction(),
             self._superseded(),
             *self._filtered(),
+            self._siblings(),
             self._coverage(),
             self._unit(),
         )
@@ -384,28 +393,88 @@ class _Checklist:
             )
         return lines
 
+    def _siblings(self) -> Line | None:
+        """Say which other job of its cell (model × dataset) diverged: the cell has no mean then."""
+        job, view, metric, placed = self._job, self._view, self._metric, self._placed
+        if placed is None or placed.superseded_by or metric is None:
+            return None
+        if finite(job.metrics.get(metric)) is None:
+            return None
+        wanted = Wanted((job.model or "",), (job.dataset or "",), view.batch)
+        if view.group != "job":  # these choose the jobs that a mean is of
+            wanted = replace(wanted, seed=view.seed, host=view.host, user=view.user, conditions=view.where)
+        order = Order("seed", is_metric=False, descends=False)
+        items, _ = self._board.walk(order, wanted, after=None, skip=0, limit=_LOOKED_THROUGH)
+        beside = [item.job for item in items if item.superseded_by is None]
+        numbers = [(other, number_or_none(other.metrics.get(metric))) for other in beside]
+        measured = [(other, number) for other, number in numbers if number is not None]
+        diverged = [other for other, number in measured if not math.isfinite(number)]
+        if not diverged:
+            return None
+        where = f" on {job.dataset}" if job.dataset else ""
+        jobs = f"{len(diverged)} of {len(measured)} jobs of {job.model or 'the model'}{where}"
+        names = _some([f"“{other.job_id}”" for other in diverged])
+        counts = view.group != "job" and view.seeds in ("mean", "median")
+        return Line(
+            "seeds",
+            "bad" if counts else "warning",
+            f"{jobs} diverged: {names}. A mean over all of them is no number, and has no rank.",
+            "Start it again with the same seed: the later job takes its place.",
+            ("jobs", diverged[0].batch_id, diverged[0].job_id),
+        )
+
     def _coverage(self) -> Line | None:
-        """Say on which datasets the model has no result: over all datasets it is then not ranked."""
+        """Say on which datasets of the view the model has no result: over all, it is then not ranked."""
         job, metric = self._job, self._metric
         rows = sum(count for _, count in self._board.names("model"))
         if metric is None or job.status != "done" or rows > _MOST_ROWS:
             return None
-        means = self._board.memo(f"means of {metric}", lambda: self._board.means(metric))
-        datasets = {dataset for _, dataset, _ in means}
-        has = {dataset for model, dataset, mean in means if model == (job.model or "") and mean is not None}
+        is_ranked = self._view.group == "model"
+        datasets, has, diverged = self._scored() if is_ranked else self._measured(metric)
         lacks = sorted(datasets - has)
-        if not lacks or not has:
+        if not lacks or not (has or is_ranked):
             return None
-        names = ", ".join(lacks[:_MOST_NAMED]) + (", …" if len(lacks) > _MOST_NAMED else "")
         model, n_has, n_all = job.model or "The model", len(has), len(datasets)
-        counts = self._view.group == "model" and self._view.missing == "complete"
+        never = [name or "no dataset" for name in lacks if name not in diverged]
+        reasons = [f"it lacks {_some(never)}"] if never else []
+        if lost := [name or "no dataset" for name in lacks if name in diverged]:
+            reasons.append(f"{'a job' if never else 'a job of it'} diverged on {_some(lost)}")
+        is_bad = is_ranked and (self._view.missing == "complete" or not has)
         return Line(
             "coverage",
-            "bad" if counts else "warning",
-            f"{model} has {metric} on {n_has} of {n_all} datasets; it lacks {names}.",
+            "bad" if is_bad else "warning",
+            f"{model} has {metric} on {n_has} of {n_all} datasets; {', and '.join(reasons)}.",
             "Over all datasets (group=model) it is ranked once it has them all, or with missing=shared.",
             ("leaderboard",),
             tuple(self._view.query(group="model", missing="shared", page=1)),
+        )
+
+    def _measured(self, metric: str) -> tuple[set[str], set[str], set[str]]:
+        """Return the datasets that count; of the job's model, those with a mean, and those that diverged."""
+        means = self._board.memo(f"means of {metric}", lambda: self._board.means(metric))
+        chosen = [item for item in means if not self._view.dataset or item[1] in self._view.dataset]
+        own = [(dataset, mean) for model, dataset, mean in chosen if model == (self._job.model or "")]
+        return (
+            {dataset for _, dataset, mean in chosen if mean is not None},
+            {dataset for dataset, mean in own if mean is not None},
+            {dataset for dataset, mean in own if mean is None},
+        )
+
+    def _scored(self) -> tuple[set[str], set[str], set[str]]:
+        """Return the same of the models as the view ranks them, by the jobs that it chooses."""
+        found = model_board(self._view, self._board)
+        scores, model = found.scores, self._job.model or ""
+        if scores is None:
+            return set(), set(), set()
+        measured = {
+            dataset: entry.measures[scores.metric]
+            for (name, dataset), entry in found.cells.items()
+            if name == model and scores.metric in entry.measures
+        }
+        return (
+            set(scores.datasets),
+            {dataset for dataset, measure in measured.items() if measure.number is not None},
+            {dataset for dataset, measure in measured.items() if measure.number is None and measure.diverged},
         )
 
     def _unit(self) -> Line | None:

@@ -171,6 +171,50 @@ def test_a_model_that_lacks_a_dataset_is_not_ranked_over_all_of_them():
     assert line.verdict == "warning"
 
 
+def test_only_the_datasets_of_the_view_count_and_only_those_that_any_model_has():
+    one = done("x", "m3", "d1", MSE=0.15)
+    lost = done("y", "m1", "d9", MSE="NaN")
+
+    found = answer(one, View(group="model", dataset=("d1",)))
+    assert found.ranked
+    assert "coverage" not in [line.name for line in found.lines]
+    assert "coverage" not in [line.name for line in answer(one, View(dataset=("d1",))).lines]
+    for view in (View(), View(group="model")):
+        (line,) = [line for line in answer(one, view, others=[lost]).lines if line.name == "coverage"]
+        assert "1 of 2 datasets; it lacks d2." in line.fact
+
+
+def test_another_seed_that_diverged_is_told_and_takes_the_mean_away():
+    one, other = done("x", "m1", "d1", "1", MSE=0.15), done("y", "m1", "d1", "2", MSE="NaN")
+    fact = "1 of 2 jobs of m1 on d1 diverged: “y”. A mean over all of them is no number, and has no rank."
+    alone = [done("z", "m2", "d1", "1", MSE=0.2)]
+
+    def lines(view, *others):
+        board = board_of([one, *alone, *others], view)
+        found = why(view, board, asked(one))
+        return found, {line.name: (line.verdict, line.fact) for line in found.lines}
+
+    found, said = lines(View(), other)
+    assert said["seeds"] == ("warning", fact)
+    assert (found.ranked, found.rank) == (True, 1)
+    for group in ("cell", "model"):
+        found, said = lines(View(group=group), other)
+        assert said["seeds"] == ("bad", fact)
+        assert not found.ranked
+    assert said["coverage"] == ("bad", "m1 has MSE on 0 of 1 datasets; a job of it diverged on d1.")
+    found, said = lines(View(group="model", seeds="best"), other)
+    assert (said["seeds"][0], "coverage" in said, found.ranked) == ("warning", False, True)
+    assert "seeds" not in lines(View(group="model", seed=("1",)), other)[1]
+    again = done("w", "m1", "d1", "2", at=9, MSE=0.3)
+    assert "seeds" not in lines(View(), other, again)[1]
+
+
+def test_models_are_ranked_by_their_metric_whichever_column_sorts_them():
+    found = answer(done("x", "m1", "d1", "5", MSE=0.15), View(group="model", sort="Latency_P50"))
+
+    assert found.summary == "It ranks 2 on d1 by MSE."
+
+
 def test_a_direction_that_nobody_knows_keeps_every_job_from_a_rank():
     one = done("x", frobnication=1.0)
 
@@ -249,6 +293,11 @@ def test_page_and_api_tell_the_same(server):
     seen = server.get("/api/projects/p/jobs/b/lost/why", scope=None)
     assert "failed after 1 epoch." in seen.text
     assert "oom" not in seen.text
+    for query in ("host=node-77", "host=other", "user=eve", "group=model&host=other", "group=cell&user=eve"):
+        plain = query.rpartition("&")[0]
+        hidden = server.get(f"/api/projects/p/jobs/b/lost/why?{query}", scope=None)
+        assert hidden.json() == server.get(f"/api/projects/p/jobs/b/lost/why?{plain}", scope=None).json()
+    assert "host=other" in server.get("/api/projects/p/jobs/b/j/why?host=other").text
     missing = server.get("/api/projects/p/why/J").json()
     assert missing["status_code"] == 404
     assert "There is one “j”" in missing["error"]
