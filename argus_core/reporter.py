@@ -52,6 +52,7 @@ JobStatus = Literal["running", "done", "failed", "interrupted"]
 _CURVES_AND_LOGS = frozenset({"job_epoch", "resource_snapshot", "log_line"})
 _MAX_NAMED = 10
 _MOST_UNRANKED = 3
+_MAX_PROJECT = 256
 _MAX_BATCH_ID = 128
 _MAX_JOB_ID = 256
 
@@ -103,7 +104,7 @@ class Reporter:
         """
         settings = _settings()
         self.name = _text(name)
-        self.project = _text(project) if project else clean_text(settings.project)
+        self.project = (_text(project) if project else clean_text(settings.project))[:_MAX_PROJECT]
         self.batch_id = _text(batch_id or settings.batch_id or new_batch_id(self.name))[:_MAX_BATCH_ID]
         self.owner_pid = os.getpid()
         self.enabled = not settings.disabled if enabled is None else enabled

@@ -3,7 +3,7 @@
 from sqlalchemy.event import listen
 from unit.server.wire import START, body, done, epoch, event, failed, job, start
 
-from argus_core.events import decode_event
+from argus_core.events import decode_event, new_event_id
 
 SECOND = 1_000_000
 
@@ -14,6 +14,17 @@ def at(second):
 
 def line(name, words, *, second=1, **more):
     return event("log_line", name, at=second, line=words, **more)
+
+
+def test_lines_of_one_moment_stand_as_they_were_written_however_they_came(store):
+    ours = [body("log_line", "j", at=5, line=f"line {i}") | {"event_id": new_event_id()} for i in range(20)]
+    others = [line("k", f"line {i}", second=5) for i in range(20)]
+    store.add_events([decode_event(item) for item in reversed(ours)])
+    store.add_events(others)
+
+    for name in ("j", "k"):
+        log = store.queries.log("p", "b", name, 15)
+        assert [item.line for item in log] == [f"line {i}" for i in range(5, 20)]
 
 
 def test_the_log_of_a_job_is_its_last_lines_in_order_without_heartbeats(store):

@@ -135,6 +135,16 @@ def test_arguments_win_over_the_environment_which_wins_over_defaults(monkeypatch
     assert (Reporter(project="other").project, Reporter(batch_id="mine").batch_id) == ("other", "mine")
 
 
+def test_a_project_is_cut_to_what_the_server_takes(monkeypatch):
+    transport = MemoryTransport()
+    with Reporter(project="p" * 300, transport=transport) as reporter:
+        reporter.job("j").done({"MSE": 1.0})
+    monkeypatch.setenv("ARGUS_PROJECT", "q" * 300)
+
+    assert {event.source.project for event in transport.events} == {"p" * 256}
+    assert Reporter().project == "q" * 256
+
+
 def test_url_and_token_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("ARGUS_URL", "memory://from-the-environment")
 
