@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from unit.server.test_ranking import board_of, done
 
+from argus_server.ranking.board import MemoryBoard
 from argus_server.ranking.rank import rank
-from argus_server.ranking.registry import MetricSetting, Settings
+from argus_server.ranking.registry import Correction, MetricSetting, Settings
 from argus_server.ranking.statistics import fractional_ranks, friedman
+from argus_server.ranking.table import MetricKey
 from argus_server.ranking.view import Condition, View
 
 
@@ -71,3 +73,28 @@ def test_of_two_aliases_in_one_job_the_same_one_counts_however_they_came():
     assert settings.settle({"mse": 1.0, "m_s_e": 2.0}, "b") == settings.settle(
         {"m_s_e": 2.0, "mse": 1.0}, "b"
     )
+
+
+def test_a_hidden_metric_is_nobodys_default():
+    keys = [MetricKey("MSE", 9, setting=MetricSetting(role="hidden")), MetricKey("MAE", 3)]
+    jobs = [done(m, m, MSE=v, MAE=2 - v) for m, v in (("a", 0.5), ("b", 1.0))]
+
+    table = rank(View(), MemoryBoard("p", keys, jobs))
+
+    assert table.ranked_by == "MAE"
+    assert "MSE is hidden; this is MAE, the most common quality metric." in table.notes
+    assert rank(View(), MemoryBoard("p", keys[:1], jobs)).ranked_by is None
+
+
+def test_what_corrects_a_metric_corrects_its_aliases():
+    settings = Settings(
+        metrics={
+            "MSE": MetricSetting(corrections=(Correction(0.01, over=10.0),)),
+            "mse": MetricSetting(alias_of="MSE"),
+            "percent": MetricSetting(alias_of="MSE", corrections=(Correction(0.1, over=10.0),)),
+        }
+    )
+
+    assert settings.settle({"mse": 50.0}, "b") == {"MSE": 0.5}
+    assert settings.settle({"percent": 50.0}, "b") == {"MSE": 5.0}  # its own word counts for more
+    assert settings.settle({"percent": 5.0}, "b") == {"MSE": 5.0}
