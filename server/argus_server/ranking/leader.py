@@ -49,7 +49,11 @@ def _leader(view: View, board: Board) -> Leader | None:
     if metric is None or higher is None:
         return None
     by_dataset: dict[str, list[tuple[float, str]]] = defaultdict(list)
-    for model, dataset, mean in board.means(metric):
+    means = [row for row in board.means(metric) if row[0]]  # what nobody has named cannot lead
+    has_names = any(dataset for _, dataset, _ in means)
+    for model, dataset, mean in means:
+        if has_names and not dataset:
+            continue
         if mean is not None and (not view.dataset or dataset in view.dataset):
             by_dataset[dataset].append((mean, model))
     contested = {name: rivals for name, rivals in by_dataset.items() if len(rivals) > 1}
