@@ -18,7 +18,7 @@ class Leader:
 
     Attributes:
         models: usually one; several if they are best on equally many.
-        metric: by which they are best.
+        metric, label: by which they are best, and what people call that.
         wins: on how many datasets each of them is best.
         datasets: how many datasets have at least two models to compare.
         value: the leader's value and unit, if there is one dataset only.
@@ -26,6 +26,7 @@ class Leader:
 
     models: tuple[str, ...]
     metric: str
+    label: str
     direction: str
     wins: int
     datasets: int
@@ -68,4 +69,5 @@ def _leader(view: View, board: Board) -> Leader | None:
     most = max(wins.values())
     models = tuple(sorted(model for model, count in wins.items() if count == most))
     value = ranking.shown(metric, best) if len(contested) == 1 else ""
-    return Leader(models, metric, "higher" if higher else "lower", most, len(contested), value)
+    label = next(key.label for key in board.keys if key.key == metric)
+    return Leader(models, metric, label, "higher" if higher else "lower", most, len(contested), value)

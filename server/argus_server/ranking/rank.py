@@ -103,7 +103,10 @@ class Ranking:
         named = "styles" if view.group == "job" else "styles of cells"
         self._styles = board.memo(named, self._choose_styles)
         self.offered = _offered(view, board.keys, self.metric, self._styles)
-        self.layout = _layout(view, self.offered)
+        themselves = {
+            name for name in IDENTITY if view.group == "cell" or any(n for n, _ in board.names(name))
+        }
+        self.layout = _layout(view, self.offered, themselves)
         self.columns = [column for column in self.offered if column.has_values and column.role != "hidden"]
         self.chosen = [column for column in self.layout if column.has_values]
         told = (
@@ -485,13 +488,23 @@ def _metric_column(key: str, label: str, known: Convention, unit: str, style: St
     )
 
 
-def _layout(view: View, offered: Sequence[Column]) -> list[Column]:
-    """Return the columns to show: the model and those that the view names, or all that are not hidden."""
+def _layout(view: View, offered: Sequence[Column], named: Collection[str]) -> list[Column]:
+    """Return the columns to show: those that the view names, or all that are not hidden.
+
+    What tells rows apart is always there, the model first: without dataset and seed they would look alike.
+
+    Args:
+        view: what is asked for.
+        offered: every column there can be.
+        named: what the jobs themselves say of model, dataset and seed; a metric of that name says it again.
+    """
+    first, *identity = [column for column in offered if column.kind == "identity"]
     if not view.col:
-        return [column for column in offered if column.role != "hidden"]
+        again = {column.id for column in offered if column.kind == "metric" and column.key in named}
+        return [column for column in offered if column.role != "hidden" and column.id not in again]
     by_id = {column.id: column for column in offered}
-    first = offered[0]
-    return [first, *(by_id[name] for name in view.col if name in by_id and name != first.id)]
+    chosen = [by_id[name] for name in view.col if name in by_id and name != first.id]
+    return [first, *(column for column in identity if column not in chosen), *chosen]
 
 
 def _values_of(ranked: Iterable[tuple[Placed, str, float]]) -> dict[str, list[float]]:

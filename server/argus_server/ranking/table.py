@@ -227,6 +227,14 @@ class RankedTable:
         return [column for column in self.columns if column.kind == "metric"]
 
     @property
+    def ranked_as(self) -> str:
+        """What people call the metric that ranks; empty without one."""
+        columns = (*self.offered, *self.columns)
+        return next(
+            (column.label for column in columns if column.key == self.ranked_by), self.ranked_by or ""
+        )
+
+    @property
     def sorted_column(self) -> Column | None:
         """The column by which the rows stand."""
         return next((column for column in self.columns if column.id == self.view.sort), None)
