@@ -12,7 +12,7 @@ from msgspec import structs
 from thorough import examples
 from unit.server.wire import done, epoch, event, failed, job, start
 
-from argus_server.errors import UnknownJob, UnknownProject
+from argus_server.errors import StoreError, UnknownJob, UnknownProject
 from argus_server.storage.queries import JobFilter
 
 
@@ -78,6 +78,55 @@ def test_two_writers_on_one_database_lose_nothing(new_store, new_database):
 
     (project,) = stores[0].queries.projects()
     assert project.jobs == {"running": 1, "stalled": 0, "untested": 0, "done": 40, "failed": 0}
+
+
+def everything_of(store):
+    """Return the job `j` of the project `p`, and its batch, as they are told."""
+    return repr((store.queries.job("p", "b", "j"), store.queries.batch("p", "b")))
+
+
+def test_what_a_store_remembers_of_a_job_is_not_older_than_what_others_have_written(new_store, new_database):
+    database = new_database()
+    one, other = new_store(database), new_store(database)
+    one.add_events([start("j", model="early"), epoch("j", 0, at=1)])
+
+    other.add_events([start("j", model="late", at=5), epoch("j", 7, at=6)])
+    one.add_events([epoch("j", 3, at=4)])
+    told = everything_of(one)
+
+    assert one.queries.job("p", "b", "j").summary.model == "late"
+    assert one.queries.job("p", "b", "j").summary.epoch == 7
+    one.rebuild("p")
+    assert everything_of(one) == told
+
+
+def test_nothing_is_remembered_of_a_call_that_failed(store):
+    store.add_events([start("j"), epoch("j", 0, at=1)])
+    impossible = structs.replace(start("bad", project="q"), batch_id=None)  # no request brings one
+
+    with pytest.raises(StoreError):
+        store.add_events([epoch("j", 5, at=2), impossible])
+    store.add_events([epoch("j", 1, at=1)])
+    told = everything_of(store)
+
+    assert store.queries.job("p", "b", "j").summary.epoch == 1
+    store.rebuild("p")
+    assert everything_of(store) == told
+
+
+def test_repeats_among_new_events_change_nothing_and_get_their_first_numbers(store):
+    sent = [start("j"), epoch("j", 0, at=1), epoch("j", 1, at=2)]
+    store.add_events(sent)
+
+    for number in (2, 3):  # whoever repeats an event often repeats several
+        answers = store.add_events([epoch("j", number, at=3), *sent, epoch("j", number + 5, at=4)])
+        assert [answer.is_new for answer in answers] == [True, False, False, False, True]
+        assert [answer.seq for answer in answers[1:4]] == [1, 2, 3]
+    told = everything_of(store)
+
+    assert store.count_events() == 7
+    store.rebuild("p")
+    assert everything_of(store) == told
 
 
 def test_reading_does_not_wait_for_a_writer(store):

@@ -12,16 +12,32 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-import msgspec
+from msgspec.json import encode
 from sqlalchemy import Connection, Executable, tuple_, update
 
 from argus_core.events import Event
 from argus_server.ranking.order import Standing, job_number, text_number
 from argus_server.storage import schema
 from argus_server.storage.dialect import upsert
-from argus_server.storage.metric_rows import Counters, JobKey, count_keys, rank_jobs
-from argus_server.storage.projections import BatchState, JobState, microseconds, names_job, untested_jobs
-from argus_server.storage.statements import chunks, execute_many, rows_where, write_rows
+from argus_server.storage.metric_rows import Counters, count_keys, rank_jobs
+from argus_server.storage.projections import (
+    BatchState,
+    JobState,
+    Said,
+    clock_of,
+    names_job,
+    untested_jobs,
+)
+from argus_server.storage.remembered import JobKey
+from argus_server.storage.statements import (
+    Change,
+    chunks,
+    execute_many,
+    insert_if_new,
+    insert_tuples,
+    rows_where,
+    write_rows,
+)
 
 __all__ = ["EVERY", "FACETS", "FOLD_VERSION", "LISTED", "fold_events"]
 
@@ -42,15 +58,16 @@ LISTED = "listed"
 
 def fold_events(connection: Connection, project: Counters, events: Sequence[Event]) -> None:
     """Fold events that were never folded before into the rows they touch."""
-    by_batch: dict[str, list[Event]] = defaultdict(list)
-    by_job: dict[JobKey, list[Event]] = defaultdict(list)
+    by_batch: dict[str, list[Said]] = defaultdict(list)
+    by_job: dict[JobKey, list[Said]] = defaultdict(list)
     for event in events:
-        by_batch[event.batch_id].append(event)
+        said = clock_of(event), event
+        by_batch[event.batch_id].append(said)
         if names_job(event):
-            by_job[event.batch_id, event.job_id or ""].append(event)
+            by_job[event.batch_id, event.job_id or ""].append(said)
         for job_id in untested_jobs(event):
-            by_job[event.batch_id, job_id].append(event)
-    _fold_batches(connection, project.id, by_batch)
+            by_job[event.batch_id, job_id].append(said)
+    _fold_batches(connection, project, by_batch)
     _fold_jobs(connection, project, by_job)
     _add_epochs(connection, project.id, by_job)
 
@@ -58,22 +75,24 @@ def fold_events(connection: Connection, project: Counters, events: Sequence[Even
 # --- batches ----------------------------------------------------------------------------------
 
 
-def _fold_batches(connection: Connection, project_id: int, by_batch: Mapping[str, Sequence[Event]]) -> None:
-    table = schema.batch
-    states: dict[str, BatchState] = {}
-    for ids in chunks(sorted(by_batch)):
-        found = connection.execute(rows_where(table, "batch_id"), {"project_id": project_id, "values": ids})
-        for row in found.mappings():
-            states[row["batch_id"]] = BatchState.from_row(row)
-    old: list[dict[str, Any]] = []
-    new: list[dict[str, Any]] = []
-    for batch_id, events in by_batch.items():
-        rows = old if batch_id in states else new
-        state = states.setdefault(batch_id, BatchState())
-        for event in events:
-            state.fold(event)
-        rows.append({"project_id": project_id, "batch_id": batch_id, **state.row()})
-    write_rows(connection, table, ("project_id", "batch_id"), old, new)
+def _fold_batches(connection: Connection, project: Counters, by_batch: Mapping[str, Sequence[Said]]) -> None:
+    table, remembered = schema.batch, project.remembered.batches
+    known = {batch_id: remembered.get(batch_id) for batch_id in by_batch}
+    for ids in chunks(sorted(batch_id for batch_id, item in known.items() if item is None)):
+        rows = connection.execute(rows_where(table, "batch_id"), {"project_id": project.id, "values": ids})
+        for found in rows.mappings():
+            known[found["batch_id"]] = dict(found), BatchState.from_row(found)
+    changes: list[Change] = []
+    for batch_id, said in by_batch.items():
+        before, state = known[batch_id] or (None, BatchState())
+        is_small = state.fold(said) and before is not None
+        if before is not None and is_small:
+            row = {**before, **state.progress()}
+        else:
+            row = {"project_id": project.id, "batch_id": batch_id, **state.row()}
+        changes.append(Change(before, row, is_small))
+        remembered.put(batch_id, row, state, is_small=is_small)
+    write_rows(connection, table, ("project_id", "batch_id"), changes, ("last_event_us", "clocks"))
 
 
 # --- jobs -------------------------------------------------------------------------------------
@@ -83,53 +102,63 @@ def _fold_batches(connection: Connection, project_id: int, by_batch: Mapping[str
 class _Changes:
     """What follows from the jobs that were folded."""
 
-    old: list[dict[str, Any]] = field(default_factory=list)
-    new: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[Change] = field(default_factory=list)
     ranked: dict[int, dict[str, Any]] = field(default_factory=dict)
     """Rows whose place in `job_metric` has changed, by job number."""
+    unlisted: set[int] = field(default_factory=set)
+    """Those of them that had no place."""
     replicas: set[int] = field(default_factory=set)
     """Groups of repetitions in which another job may count now."""
     facets: Counter[tuple[str, str, str | None]] = field(default_factory=Counter)
     """(field, status, value) → how many jobs more."""
 
 
-def _fold_jobs(connection: Connection, project: Counters, by_job: Mapping[JobKey, Sequence[Event]]) -> None:
-    known = _load_jobs(connection, project.id, by_job)
+def _fold_jobs(connection: Connection, project: Counters, by_job: Mapping[JobKey, Sequence[Said]]) -> None:
+    remembered = project.remembered.jobs
+    known = _load_jobs(connection, project, by_job)
     changes = _Changes()
-    for key, events in by_job.items():
-        before = known.get(key)
-        state = JobState.from_row(before) if before is not None else JobState()
-        for event in events:
-            state.fold(event)
+    for key, said in by_job.items():
+        before, state = known[key] or (None, JobState())
+        if state.fold(said) and before is not None:
+            row = {**before, **state.progress()}
+            changes.rows.append(Change(before, row, is_small=True))
+            if row["status"] == "running":
+                remembered.put(key, row, state, is_small=True)
+            continue
         row = {
             "project_id": project.id,
-            "job_no": job_number(*key),
+            "job_no": before["job_no"] if before is not None else job_number(*key),
             "batch_id": key[0],
             "job_id": key[1],
             **state.row(),
         }
-        (changes.new if before is None else changes.old).append(row)
+        changes.rows.append(Change(before, row))
         _note_changes(changes, before, row)
-    write_rows(connection, schema.job, ("project_id", "job_no"), changes.old, changes.new)
+        if row["status"] == "running":
+            remembered.put(key, row, state)
+        else:  # its standing may change with other jobs
+            remembered.forget(key)
+    write_rows(connection, schema.job, ("project_id", "job_no"), changes.rows, _OFTEN)
     keys = count_keys(connection, project, by_job)
-    rank_jobs(connection, project, list(changes.ranked.values()), keys)
+    rank_jobs(connection, project, list(changes.ranked.values()), keys, changes.unlisted)
     _settle(connection, project.id, changes.replicas)
     _count_facets(connection, project.id, changes.facets)
 
 
 def _load_jobs(
-    connection: Connection, project_id: int, keys: Iterable[JobKey]
-) -> dict[JobKey, Mapping[Any, Any]]:
+    connection: Connection, project: Counters, keys: Iterable[JobKey]
+) -> dict[JobKey, tuple[Mapping[Any, Any], JobState] | None]:
     table = schema.job
-    numbers = sorted(job_number(*key) for key in keys)
-    found: dict[JobKey, Mapping[Any, Any]] = {}
+    found = {key: project.remembered.jobs.get(key) for key in keys}
+    numbers = sorted(job_number(*key) for key, known in found.items() if known is None)
     for some in chunks(numbers):
-        rows = connection.execute(rows_where(table, "job_no"), {"project_id": project_id, "values": some})
+        rows = connection.execute(rows_where(table, "job_no"), {"project_id": project.id, "values": some})
         for row in rows.mappings():
-            found[row["batch_id"], row["job_id"]] = row
+            found[row["batch_id"], row["job_id"]] = dict(row), JobState.from_row(row)
     return found
 
 
+_OFTEN = ("epoch", "last_event_us", "clocks")
 _ON_THE_BOARD = ("metrics", "dataset", "replica_no", "ended_us")
 _COUNTED = ("status", *FACETS.values())
 
@@ -143,6 +172,8 @@ def _note_changes(changes: _Changes, before: Mapping[Any, Any] | None, row: dict
     moved = before is None or any(row[name] != before[name] for name in _ON_THE_BOARD)
     if listed != was_listed or (listed and moved):
         changes.ranked[row["job_no"]] = row
+        if not was_listed:
+            changes.unlisted.add(row["job_no"])
         changes.replicas |= {row["replica_no"]} - {None}
         changes.replicas |= {before["replica_no"]} - {None} if before is not None else set()
         if row["replica_no"] is None and listed:
@@ -219,40 +250,34 @@ def _upsert_facet(dialect: str) -> Executable:
 # --- epochs -----------------------------------------------------------------------------------
 
 
-def _add_epochs(connection: Connection, project_id: int, by_job: Mapping[JobKey, Sequence[Event]]) -> None:
+_EPOCH_COLUMNS = ("project_id", "job_no", "epoch", "timestamp_us", "event_id", "data")
+_ATTEMPT_COLUMNS = ("project_id", "job_no", "timestamp_us")
+
+
+def _add_epochs(connection: Connection, project_id: int, by_job: Mapping[JobKey, Sequence[Said]]) -> None:
     """Keep the last word on each epoch, and the moment of each start."""
-    epochs: dict[tuple[int, int], dict[str, Any]] = {}
-    attempts: set[tuple[int, int]] = set()
-    for key, events in by_job.items():
+    epochs: dict[tuple[int, int], Said] = {}
+    attempts: set[tuple[int, int, int]] = set()
+    for key, some in by_job.items():
         job_no = job_number(*key)
-        for event in events:
-            if event.event_type == "job_start":
-                attempts.add((job_no, microseconds(event.timestamp)))
-            elif event.event_type == "job_epoch":
-                row = _epoch_row(project_id, job_no, event)
-                place = job_no, row["epoch"]
-                epochs[place] = max(
-                    epochs.get(place, row), row, key=lambda row: (row["timestamp_us"], row["event_id"])
-                )
-    rows = [{"project_id": project_id, "job_no": no, "timestamp_us": at} for no, at in sorted(attempts)]
-    execute_many(connection, _add_attempt(connection.dialect.name), rows)
-    execute_many(connection, _upsert_epoch(connection.dialect.name), list(epochs.values()))
+        for said in some:
+            clock, event = said
+            if event.event_type == "job_epoch":
+                place = job_no, clock[2]
+                epochs[place] = max(epochs.get(place, said), said, key=_lateness)
+            elif event.event_type == "job_start":
+                attempts.add((project_id, job_no, clock[0]))
+    dialect = connection.dialect.name
+    insert_tuples(connection, insert_if_new(dialect, schema.attempt), _ATTEMPT_COLUMNS, sorted(attempts))
+    rows = [
+        (project_id, job_no, epoch, clock[0], clock[3], encode(event.data).decode())
+        for (job_no, epoch), (clock, event) in epochs.items()
+    ]
+    insert_tuples(connection, _upsert_epoch(dialect), _EPOCH_COLUMNS, rows)
 
 
-@cache
-def _add_attempt(dialect: str) -> Executable:
-    return upsert(dialect, schema.attempt).on_conflict_do_nothing()
-
-
-def _epoch_row(project_id: int, job_no: int, event: Event) -> dict[str, Any]:
-    return {
-        "project_id": project_id,
-        "job_no": job_no,
-        "epoch": event.data["epoch"],
-        "timestamp_us": microseconds(event.timestamp),
-        "event_id": event.event_id,
-        "data": msgspec.json.encode(event.data).decode(),
-    }
+def _lateness(said: Said) -> tuple[int, str]:
+    return said[0][0], said[0][3]
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select
 
 from argus_server.errors import StoreError
 from argus_server.ranking.registry import Settings
@@ -13,23 +13,35 @@ from argus_server.storage import schema
 from argus_server.storage.clock import now_us
 from argus_server.storage.dialect import upsert
 from argus_server.storage.folding import FOLD_VERSION
+from argus_server.storage.remembered import Memories, Remembered
+from argus_server.storage.statements import execute, update_by
 
 __all__ = ["LockedProject"]
 
+_LOCK = select(schema.project).where(schema.project.c.name == bindparam("name")).with_for_update()
+_SAVE = update_by(schema.project, ("id",), ("last_seq", "last_key_id"))
+
 
 class LockedProject:
-    """The project's row while its events are added: it deals out the numbers."""
+    """The project's row while its events are added: it deals out the numbers.
 
-    def __init__(self, connection: Connection, name: str) -> None:
+    Args:
+        connection: in the transaction that writes to the project.
+        name: the project's; it is made if there is none.
+        memories: what is remembered of projects; nothing, if there are none.
+    """
+
+    def __init__(self, connection: Connection, name: str, memories: Memories | None = None) -> None:
         self._connection = connection
         row = self._lock(name) or self._create(name)
+        self.name = name
         self.id: int = row["id"]
         self.settings = Settings.decode(row["settings"])
         self._counters = {name: row[name] for name in ("last_seq", "last_key_id")}
+        self.remembered = Remembered() if memories is None else memories.take(name, self.version)
 
     def _lock(self, name: str) -> Mapping[Any, Any] | None:
-        query = select(schema.project).where(schema.project.c.name == name).with_for_update()
-        return self._connection.execute(query).mappings().first()
+        return next(iter(execute(self._connection, _LOCK, {"name": name})), None)
 
     def _create(self, name: str) -> Mapping[Any, Any]:
         insert = upsert(self._connection.dialect.name, schema.project).values(
@@ -48,6 +60,10 @@ class LockedProject:
 
     def save(self) -> None:
         """Write the counters back."""
-        self._connection.execute(
-            update(schema.project).where(schema.project.c.id == self.id).values(**self._counters)
-        )
+        counters = {f"set_{name}": number for name, number in self._counters.items()}
+        execute(self._connection, _SAVE, {"key_id": self.id, **counters})
+
+    @property
+    def version(self) -> tuple[Any, ...]:
+        """Return what is another one as soon as anybody else has written, or the database is another."""
+        return self._counters["last_seq"], self._connection.connection.dbapi_connection

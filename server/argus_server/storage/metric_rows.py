@@ -6,7 +6,7 @@ when they change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -18,19 +18,33 @@ from argus_server.ranking.registry import Settings
 from argus_server.ranking.values import finite, flatten
 from argus_server.storage import schema
 from argus_server.storage.meanings import declared_meanings, later_meaning
-from argus_server.storage.projections import microseconds
-from argus_server.storage.statements import chunks, execute_many, insert_into, rows_where, write_rows
+from argus_server.storage.projections import Said
+from argus_server.storage.remembered import JobKey, Remembered
+from argus_server.storage.statements import (
+    Change,
+    chunks,
+    execute_many,
+    insert_into,
+    insert_tuples,
+    rows_where,
+    write_rows,
+)
 
-__all__ = ["Counters", "JobKey", "count_keys", "rank_jobs"]
-
-JobKey = tuple[str, str]
+__all__ = ["Counters", "count_keys", "rank_jobs"]
 
 
 class Counters(Protocol):
-    """The project whose events are folded: its number, its settings, and the numbers it deals out."""
+    """The project whose events are folded.
+
+    Attributes:
+        id: its number.
+        settings: what it says of its metrics.
+        remembered: rows of it that need not be read.
+    """
 
     id: int
     settings: Settings
+    remembered: Remembered
 
     def next(self, counter: str) -> int:
         """Return the next number of a counter."""
@@ -41,6 +55,7 @@ def rank_jobs(
     project: Counters,
     jobs: Sequence[Mapping[Any, Any]],
     known: Mapping[str, int] | None = None,
+    unlisted: Collection[int] = (),
 ) -> None:
     """Replace the rows of `job_metric` of these jobs.
 
@@ -49,9 +64,10 @@ def rank_jobs(
         project: whose jobs they are.
         jobs: as rows of `job`.
         known: the numbers of some names.
+        unlisted: the numbers of jobs that have no such rows.
     """
     table = schema.job_metric
-    for job_nos in chunks(sorted(job["job_no"] for job in jobs)):
+    for job_nos in chunks(sorted({job["job_no"] for job in jobs}.difference(unlisted))):
         connection.execute(
             table.delete().where(table.c.project_id == project.id, table.c.job_no.in_(job_nos))
         )
@@ -65,18 +81,14 @@ def rank_jobs(
     ids = dict(known or {})
     ids |= _ids(connection, project, {key for values in metrics.values() for key in values} - ids.keys())
     rows = [
-        {
-            "project_id": project.id,
-            "key_id": ids[key],
-            "job_no": job["job_no"],
-            "standing": int(job["standing"]),
-            "dataset_no": job["dataset_no"],
-            "value": finite(value),
-        }
+        (project.id, ids[key], job["job_no"], int(job["standing"]), job["dataset_no"], finite(value))
         for job in jobs
         for key, value in metrics.get(job["job_no"], {}).items()
     ]
-    execute_many(connection, insert_into(table), rows)
+    insert_tuples(connection, insert_into(table), _METRIC_COLUMNS, rows)
+
+
+_METRIC_COLUMNS = ("project_id", "key_id", "job_no", "standing", "dataset_no", "value")
 
 
 def _ids(connection: Connection, project: Counters, keys: Iterable[str]) -> dict[str, int]:
@@ -95,31 +107,42 @@ def _ids(connection: Connection, project: Counters, keys: Iterable[str]) -> dict
 
 
 def count_keys(
-    connection: Connection, project: Counters, by_job: Mapping[JobKey, Sequence[Event]]
+    connection: Connection, project: Counters, by_job: Mapping[JobKey, Sequence[Said]]
 ) -> dict[str, int]:
     """Count the metric names of these events in `metric_key`; return the ids of those names."""
     seen: dict[str, dict[str, Any]] = {}
-    for events in by_job.values():
-        for event in events:
+    for said in by_job.values():
+        for clock, event in said:
             if event.event_type == "job_done":
-                declared = declared_meanings(event)
-                for key, value in flatten(event.data.get("metrics") or {}).items():
-                    _count(seen, key, finite(value), microseconds(event.timestamp), declared.get(key))
-    table = schema.metric_key
-    ids: dict[str, int] = {}
-    old, new = [], []
-    for keys in chunks(sorted(seen)):
-        rows = connection.execute(rows_where(table, "key"), {"project_id": project.id, "values": keys})
-        for row in rows.mappings():
-            ids[row["key"]] = row["key_id"]
-            old.append({**row, **_merge(dict(row), seen[row["key"]])})
-    for key in sorted(seen.keys() - ids.keys()):
-        ids[key] = project.next("last_key_id")
-        new.append({"project_id": project.id, "key_id": ids[key], "key": key, **seen[key]})
-    write_rows(connection, table, ("project_id", "key_id"), old, new)
-    return ids
+                _count_metrics(seen, clock[0], event)
+    if not seen:
+        return {}
+    remembered = project.remembered.keys
+    known: dict[str, Mapping[Any, Any]] = {}
+    for key in seen:
+        if (found := remembered.get(key)) is not None:
+            known[key] = found[0]
+    for keys in chunks(sorted(seen.keys() - known.keys())):
+        rows = connection.execute(
+            rows_where(schema.metric_key, "key"), {"project_id": project.id, "values": keys}
+        )
+        known |= {row["key"]: row for row in rows.mappings()}
+    changes: list[Change] = []
+    for key in sorted(seen):
+        before = known.get(key)
+        row = {"project_id": project.id, "key": key, **seen[key]}
+        if before is None:
+            row["key_id"] = project.next("last_key_id")
+        else:
+            row = {**before, **_merge(before, row)}
+        remembered.put(key, row, None)
+        is_small = before is not None and before["declared"] == row["declared"]
+        changes.append(Change(before, row, is_small))
+    write_rows(connection, schema.metric_key, ("project_id", "key_id"), changes, _OFTEN)
+    return {change.after["key"]: change.after["key_id"] for change in changes}
 
 
+_OFTEN = ("count", "min", "max", "first_seen_us", "last_seen_us")
 _NEVER_SENT = {
     "count": 0,
     "min": None,
@@ -131,18 +154,30 @@ _NEVER_SENT = {
 """A name that is known only as what others are aliases of."""
 
 
-def _count(
-    seen: dict[str, dict[str, Any]], key: str, number: float | None, moment_us: int, declared: str | None
-) -> None:
-    one = {
-        "count": 1,
-        "min": number,
-        "max": number,
-        "first_seen_us": moment_us,
-        "last_seen_us": moment_us,
-        "declared": declared,
-    }
-    seen[key] = _merge(seen[key], one) if key in seen else one
+def _count_metrics(seen: dict[str, dict[str, Any]], moment_us: int, event: Event) -> None:
+    """Add what one `job_done` says to what was seen."""
+    declared = declared_meanings(event)
+    for key, value in flatten(event.data.get("metrics") or {}).items():
+        number = finite(value)
+        known = seen.get(key)
+        if known is None:
+            seen[key] = {
+                "count": 1,
+                "min": number,
+                "max": number,
+                "first_seen_us": moment_us,
+                "last_seen_us": moment_us,
+                "declared": declared.get(key),
+            }
+            continue
+        known["count"] += 1
+        if number is not None:
+            known["min"] = number if known["min"] is None else min(known["min"], number)
+            known["max"] = number if known["max"] is None else max(known["max"], number)
+        known["first_seen_us"] = min(known["first_seen_us"], moment_us)
+        known["last_seen_us"] = max(known["last_seen_us"], moment_us)
+        if declared:
+            known["declared"] = later_meaning(known["declared"], declared.get(key))
 
 
 def _merge(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,17 +15,18 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
-from argus_core.events import Event, number_or_none
+from argus_core.events import Event, Source, number_or_none
 from argus_server.ranking.order import Standing, place_of, replica_number, seed_place_of, text_number
 
 __all__ = [
     "BatchState",
     "Clock",
     "JobState",
+    "Said",
     "clock_of",
     "label_text",
     "microseconds",
@@ -40,6 +41,9 @@ Clock = tuple[int, int, int, str]
 Other clients send whole seconds. Within one, the kind and the epoch decide.
 """
 
+Said = tuple[Clock, Event]
+"""An event with its clock, which is worked out once: every projection asks for it."""
+
 _KINDS = (
     "batch_start",
     "env_snapshot",
@@ -52,6 +56,8 @@ _KINDS = (
     "batch_failed",
     "batch_done",
 )
+_OF_BATCHES = frozenset(kind for kind in _KINDS if kind.startswith("batch_"))
+_OF_JOBS = frozenset(kind for kind in _KINDS if kind.startswith("job_"))
 _ENDS = ("batch_done", "batch_failed")
 _MOST_UNTESTED = 10_000
 _JOB_ID = 256
@@ -76,9 +82,9 @@ def names_job(event: Event) -> bool:
 
     A heartbeat that knows no job carries the batch's id in its place: that names no job.
     """
-    if event.job_id is None or event.job_id == "" or event.event_type.startswith("batch_"):
+    if not event.job_id or event.event_type in _OF_BATCHES:
         return False
-    return event.event_type.startswith("job_") or event.job_id != event.batch_id
+    return event.event_type in _OF_JOBS or event.job_id != event.batch_id
 
 
 def untested_jobs(event: Event) -> list[str]:
@@ -115,8 +121,7 @@ def _seconds(value: Any) -> float | None:
 # --- facts ------------------------------------------------------------------------------------
 
 
-def _source_facts(event: Event) -> dict[str, Any]:
-    source = event.source
+def _source_facts(source: Source) -> dict[str, Any]:
     return {
         "host": _text(source.host),
         "user": _text(source.user),
@@ -130,7 +135,7 @@ def _job_facts(event: Event) -> dict[str, Any]:
     data = event.data
     if event.event_type in _ENDS:
         return {"untested": True}
-    facts = _source_facts(event)
+    facts = _source_facts(event.source)
     if event.event_type == "job_start":
         facts |= {
             "start": True,
@@ -142,8 +147,6 @@ def _job_facts(event: Event) -> dict[str, Any]:
             "tags": _json(data.get("tags")),
             "fast_dev_run": _is_fast_dev_run(data),
         }
-    elif event.event_type == "job_epoch":
-        facts["epoch"] = True
     elif event.event_type == "job_done":
         facts |= {
             "done": True,
@@ -177,7 +180,7 @@ def _is_fast_dev_run(data: Mapping[str, Any]) -> bool:
 def _batch_facts(event: Event) -> dict[str, Any]:
     """Return what the event says about its batch; None says nothing."""
     data = event.data
-    facts = _source_facts(event)
+    facts = _source_facts(event.source)
     if event.event_type == "batch_start":
         facts |= {
             "start": True,
@@ -207,6 +210,7 @@ def _batch_facts(event: Event) -> dict[str, Any]:
 
 _MARKS = frozenset({"start", "done", "failed", "epoch", "untested", "over"})
 """Facts whose value is their clock."""
+_NEVER: Clock = (-1, 0, 0, "")
 
 
 @dataclass
@@ -222,16 +226,56 @@ class _State:
     clocks: dict[str, Clock] = field(default_factory=dict)
     first_event_us: int | None = None
     last_event_us: int | None = None
+    _numbered: tuple[str | None, ...] = ()
+    _places: Mapping[str, Any] = field(default_factory=dict)
 
-    def _write(self, facts: Mapping[str, Any], clock: Clock) -> None:
+    _SPEAKING: ClassVar[frozenset[str]]
+    """The kinds of events that say more than where they come from, and which epoch has ended."""
+    _EPOCH: ClassVar[Mapping[str, Any]]
+    """What an epoch says."""
+
+    def _facts(self, event: Event) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+    def fold(self, said: Iterable[Said]) -> bool:
+        """Take in some events, in any order; return whether `progress` is all that has changed."""
+        speaking = self._SPEAKING
+        first_us, is_small = self.first_event_us, True
+        sources: dict[Source, Clock] = {}  # few, and of each the latest event counts
+        epoch = _NEVER
+        for clock, event in said:
+            self._live(clock[0])
+            if event.event_type in speaking:
+                self._write(self._facts(event), clock)
+                is_small = False
+                continue
+            if event.event_type == "job_epoch" and clock > epoch:
+                epoch = clock
+            if clock > sources.get(event.source, _NEVER):
+                sources[event.source] = clock
+        for source, clock in sources.items():
+            is_small &= not self._write(_source_facts(source), clock)
+        if epoch is not _NEVER:
+            self._write(self._EPOCH, epoch)
+        return is_small and first_us == self.first_event_us
+
+    def _live(self, moment_us: int) -> None:
+        if self.first_event_us is None or moment_us < self.first_event_us:
+            self.first_event_us = moment_us
+        if self.last_event_us is None or moment_us > self.last_event_us:
+            self.last_event_us = moment_us
+
+    def _write(self, facts: Mapping[str, Any], clock: Clock) -> bool:
+        """Write what is later than what is known; return whether any value is another one now."""
+        clocks, values = self.clocks, self.values
+        has_changed = False
         for name, value in facts.items():
-            if value is not None and clock >= self.clocks.get(name, clock):
-                self.clocks[name] = clock
-                if name not in _MARKS:
-                    self.values[name] = value
-        moment = clock[0]
-        self.first_event_us = min(moment, moment if self.first_event_us is None else self.first_event_us)
-        self.last_event_us = max(moment, moment if self.last_event_us is None else self.last_event_us)
+            if value is not None and clock >= clocks.get(name, clock):
+                clocks[name] = clock
+                if name not in _MARKS and values.get(name) != value:
+                    values[name] = value
+                    has_changed = True
+        return has_changed
 
     @property
     def status(self) -> str:
@@ -239,6 +283,10 @@ class _State:
         life = {name: self.clocks[name] for name in ("start", "done", "failed") if name in self.clocks}
         last = max(life, key=life.__getitem__, default="start")
         return "running" if last == "start" else last
+
+    def progress(self) -> dict[str, Any]:
+        """Return the columns of the row that every event changes."""
+        return {"last_event_us": self.last_event_us, "clocks": _pack(self.clocks)}
 
     def _times(self) -> dict[str, Any]:
         start, end = self.clocks.get("start"), self.clocks.get(self.status)
@@ -261,8 +309,10 @@ _SOURCE_COLUMNS = ("host", "user", "commit", "command")
 
 
 class JobState(_State):
-    """One job, as far as its events are known."""
+    """One job, as far as its events are known, and the ends of its batch that name it as untested."""
 
+    _SPEAKING = frozenset({"job_start", "job_done", "job_failed", *_ENDS})
+    _EPOCH: ClassVar[Mapping[str, Any]] = {"epoch": True}
     COLUMNS = (
         *_SOURCE_COLUMNS,
         "model",
@@ -289,41 +339,55 @@ class JobState(_State):
         state._load(row, cls.COLUMNS)
         return state
 
-    def fold(self, event: Event) -> None:
-        """Take in one event of this job, or the end of its batch that names it as untested."""
-        self._write(_job_facts(event), clock_of(event))
+    def _facts(self, event: Event) -> Mapping[str, Any]:
+        return _job_facts(event)
+
+    def progress(self) -> dict[str, Any]:
+        """Return the columns of the row that every event changes."""
+        return {**super().progress(), "epoch": self._epoch()}
+
+    def _epoch(self) -> int | None:
+        """Return the latest epoch of the latest attempt."""
+        epoch, start = self.clocks.get("epoch"), self.clocks.get("start")
+        current = epoch is not None and (start is None or epoch > start)
+        return epoch[2] if epoch is not None and current else None
 
     def row(self) -> dict[str, Any]:
         """Return the columns of the job's row, without its keys."""
-        epoch, start = self.clocks.get("epoch"), self.clocks.get("start")
         untested = self.clocks.get("untested")
-        current = epoch is not None and (start is None or epoch > start)
         return {
             **{name: self.values.get(name) for name in self.COLUMNS},
             **self._times(),
             **self._numbers(),
             "fast_dev_run": self.values.get("fast_dev_run", False),
-            "epoch": epoch[2] if epoch is not None and current else None,
+            "epoch": self._epoch(),
             "untested_us": untested[0] if untested is not None else None,
         }
 
     def _numbers(self) -> dict[str, Any]:
         """Return how the leaderboard finds the job. Whether a later job supersedes it is not known here."""
-        names = (self.values.get("model"), self.values.get("dataset"), self.values.get("seed"))
         listed = self.status == "done" and not self.values.get("fast_dev_run")
-        return {
-            "standing": int(Standing.COUNTS if listed else Standing.ABSENT),
-            "place": place_of(*names),
-            "seed_place": seed_place_of(names[2]),
-            "model_no": text_number(names[0]),
-            "dataset_no": text_number(names[1]),
-            "replica_no": replica_number(*names),
-        }
+        names = (self.values.get("model"), self.values.get("dataset"), self.values.get("seed"))
+        if names != self._numbered:
+            self._numbered = names
+            self._places = {
+                "place": place_of(*names),
+                "seed_place": seed_place_of(names[2]),
+                "model_no": text_number(names[0]),
+                "dataset_no": text_number(names[1]),
+                "replica_no": replica_number(*names),
+            }
+        return {"standing": int(Standing.COUNTS if listed else Standing.ABSENT), **self._places}
 
 
 class BatchState(_State):
-    """One batch, as far as its events are known. Its counters are its jobs', counted when asked for."""
+    """One batch, as far as its events, and those of its jobs, are known.
 
+    Its counters are its jobs', counted when asked for.
+    """
+
+    _SPEAKING = _OF_BATCHES
+    _EPOCH: ClassVar[Mapping[str, Any]] = {}
     COLUMNS = (
         *_SOURCE_COLUMNS,
         "name",
@@ -341,9 +405,8 @@ class BatchState(_State):
         state._load(row, cls.COLUMNS)
         return state
 
-    def fold(self, event: Event) -> None:
-        """Take in one event of this batch, of a job of it too."""
-        self._write(_batch_facts(event), clock_of(event))
+    def _facts(self, event: Event) -> Mapping[str, Any]:
+        return _batch_facts(event)
 
     def row(self) -> dict[str, Any]:
         """Return the columns of the batch's row, without its keys."""

@@ -12,6 +12,7 @@ from argus_server.errors import UnknownProject
 from argus_server.ranking.registry import Settings
 from argus_server.storage import schema
 from argus_server.storage.folding import FOLD_VERSION, fold_events
+from argus_server.storage.remembered import Remembered
 
 __all__ = ["outdated", "rebuild"]
 
@@ -82,6 +83,7 @@ class _Counters:
     def __init__(self, project_id: int, settings: Settings) -> None:
         self.id = project_id
         self.settings = settings
+        self.remembered = Remembered()
         self.last_key_id = 0
 
     def next(self, counter: str) -> int:

@@ -6,13 +6,46 @@ that is more than the database takes.
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Executable, Select, Table, bindparam, func, select, update
+from sqlalchemy.exc import DBAPIError
 
-__all__ = ["chunks", "contains", "execute_many", "insert_into", "rows_where", "update_by", "write_rows"]
+from argus_server.storage.dialect import upsert
+
+__all__ = [
+    "Change",
+    "chunks",
+    "contains",
+    "execute",
+    "execute_many",
+    "insert_if_new",
+    "insert_into",
+    "insert_tuples",
+    "rows_where",
+    "update_by",
+    "write_rows",
+]
+
+
+class Change(NamedTuple):
+    """What became of a row.
+
+    Attributes:
+        before: what it was; None if there was none.
+        after: what it is.
+        is_small: whether only those columns differ that often do.
+    """
+
+    before: Mapping[Any, Any] | None
+    after: Mapping[str, Any]
+    is_small: bool = False
+
 
 _CHUNK = 500
 
@@ -29,13 +62,18 @@ def insert_into(table: Table) -> Executable:
 
 
 @cache
-def update_by(table: Table, keys: tuple[str, ...]) -> Executable:
-    """Return the UPDATE of every other column of the row with these keys."""
-    columns = [column.name for column in table.c if column.name not in keys]
+def insert_if_new(dialect: str, table: Table, *key: str) -> Executable:
+    """Return the INSERT that passes over a row if there is one with this key, or with any that is unique."""
+    return upsert(dialect, table).on_conflict_do_nothing(index_elements=key or None)
+
+
+@cache
+def update_by(table: Table, keys: tuple[str, ...], names: tuple[str, ...]) -> Executable:
+    """Return the UPDATE of the columns of these names in the row with these keys."""
     return (
         update(table)
         .where(*(table.c[key] == bindparam(f"key_{key}", type_=table.c[key].type) for key in keys))
-        .values({name: bindparam(f"set_{name}", type_=table.c[name].type) for name in columns})
+        .values({name: bindparam(f"set_{name}", type_=table.c[name].type) for name in names})
     )
 
 
@@ -49,7 +87,28 @@ def rows_where(table: Table, column: str, *columns: str) -> Select[Any]:
     )
 
 
-_compiled: dict[tuple[str, Executable, tuple[str, ...]], tuple[str, tuple[str, ...] | None]] = {}
+_MOST_ROWS = 128
+"""Of one INSERT. The driver hands over to other threads after each statement: few of them are few waits."""
+_VALUES = re.compile(r"(.* VALUES )(\((?:[^()]|\([^()]*\))*\))(.*)", re.DOTALL)
+_NAMED = re.compile(r"%\((\w+)\)s")
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """A statement as a driver takes it.
+
+    Attributes:
+        text: the SQL.
+        names: its parameters in their order; None where they have names in the text.
+        values: of an INSERT, the SQL before, of and after the values of one row.
+    """
+
+    text: str
+    names: tuple[str, ...] | None
+    values: tuple[str, str, str] | None = None
+
+
+_compiled: dict[tuple[str, Executable, tuple[str, ...]], _Compiled] = {}
 
 
 def execute_many(connection: Connection, statement: Executable, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -64,37 +123,138 @@ def execute_many(connection: Connection, statement: Executable, rows: Sequence[M
     """
     if not rows:
         return
-    key = connection.dialect.name, statement, tuple(rows[0])
+    compiled = _compile(connection, statement, tuple(rows[0]))
+    if compiled.values is not None:
+        _insert(connection, compiled, [tuple(map(row.__getitem__, compiled.names or ())) for row in rows])
+    else:
+        parameters: Sequence[Any] = rows
+        if compiled.names is not None:
+            parameters = [tuple(map(row.__getitem__, compiled.names)) for row in rows]
+        with _Cursor(connection) as cursor:
+            cursor.executemany(compiled.text, parameters)
+
+
+def insert_tuples(
+    connection: Connection, statement: Executable, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> int:
+    """Run an INSERT for rows of these columns, in their order; return how many rows there are more."""
+    if not rows:
+        return 0
+    compiled = _compile(connection, statement, columns)
+    if compiled.names != columns:
+        raise ValueError(f"the statement takes {compiled.names}")
+    return _insert(connection, compiled, rows)
+
+
+def execute(connection: Connection, statement: Executable, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Run a statement that is compiled once, with values as in `execute_many`; return its rows, if any."""
+    compiled = _compile(connection, statement, tuple(values))
+    parameters: Any = values
+    if compiled.names is not None:
+        parameters = tuple(map(values.__getitem__, compiled.names))
+    with _Cursor(connection) as cursor:
+        cursor.execute(compiled.text, parameters)
+        if cursor.description is None:
+            return []
+        columns = [column[0] for column in cursor.description]
+        return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+
+class _Cursor:
+    """A cursor of the driver's. Its errors are raised as SQLAlchemy raises them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> Any:
+        self._cursor = self._connection.connection.cursor()
+        return self._cursor
+
+    def __exit__(self, _kind: Any, error: BaseException | None, _traceback: Any) -> None:
+        self._cursor.close()
+        dialect, dbapi = self._connection.dialect, self._connection.dialect.loaded_dbapi
+        if not isinstance(error, dbapi.Error):
+            return
+        if dialect.is_disconnect(error, self._connection.connection.dbapi_connection, self._cursor):
+            self._connection.invalidate(error)
+        raise DBAPIError.instance(None, None, error, dbapi.Error, dialect=dialect) from error
+
+
+def _insert(connection: Connection, compiled: _Compiled, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Insert rows, many with one statement, of few sizes: drivers and databases know those by their text."""
+    assert compiled.values is not None
+    before, one, after = compiled.values
+    start = count = 0
+    size = _MOST_ROWS
+    with _Cursor(connection) as cursor:
+        while start < len(rows):
+            while size > len(rows) - start:
+                size //= 2
+            text = before + ", ".join([one] * size) + after
+            cursor.execute(text, tuple(itertools.chain.from_iterable(rows[start : start + size])))
+            count += cursor.rowcount
+            start += size
+    return count
+
+
+def _compile(connection: Connection, statement: Executable, columns: tuple[str, ...]) -> _Compiled:
+    """Return the statement in the words of the connection's database."""
+    key = connection.dialect.name, statement, columns
     if key not in _compiled:
-        _compiled[key] = _compile(connection, statement, rows[0])
-    text, names = _compiled[key]
-    parameters: Any = rows if names is None else [tuple(map(row.__getitem__, names)) for row in rows]
-    connection.exec_driver_sql(text, parameters)
+        # an UPDATE names its parameters itself
+        names = list(columns) if statement.is_insert else None
+        compiled: Any = statement.compile(dialect=connection.dialect, column_keys=names)  # type: ignore[attr-defined]
+        positions = tuple(compiled.positiontup) if compiled.positional else None
+        _compiled[key] = _Compiled(str(compiled), positions)
+        if statement.is_insert:
+            _compiled[key] = _by_position(_compiled[key])
+    return _compiled[key]
 
 
-def _compile(
-    connection: Connection, statement: Executable, row: Mapping[str, Any]
-) -> tuple[str, tuple[str, ...] | None]:
-    """Return the SQL, and the order of its parameters where they have no names."""
-    columns = list(row) if statement.is_insert else None  # an UPDATE names its parameters itself
-    compiled: Any = statement.compile(dialect=connection.dialect, column_keys=columns)  # type: ignore[attr-defined]
-    positions = tuple(compiled.positiontup) if compiled.positional else None
-    return str(compiled), positions
+def _by_position(insert: _Compiled) -> _Compiled:
+    """Return an INSERT whose parameters have no names, so that it can be of several rows."""
+    match = _VALUES.fullmatch(insert.text)
+    if match is None:
+        raise ValueError(f"not an INSERT of values: {insert.text}")
+    before, one, after = match.groups()
+    names = insert.names or tuple(_NAMED.findall(one))
+    return _Compiled(insert.text, names, (before, _NAMED.sub("%s", one), after))
 
 
 def write_rows(
     connection: Connection,
     table: Table,
     keys: tuple[str, ...],
-    old: Sequence[Mapping[str, Any]],
-    new: Sequence[Mapping[str, Any]],
+    changes: Iterable[Change],
+    often: tuple[str, ...],
 ) -> None:
-    """Update the old rows and insert the new ones; every row names every column."""
+    """Insert rows that are new, and update those that are not; every row names every column.
+
+    An UPDATE costs by the column, and by each index of the columns that it names: small changes, which are
+    most, name few.
+
+    Args:
+        connection: in a transaction.
+        table: whose rows they are.
+        keys: the columns by which a row is found.
+        changes: what became of them.
+        often: the columns of small changes.
+    """
+    new: list[Mapping[str, Any]] = []
+    small: list[Mapping[str, Any]] = []
+    large: list[Mapping[str, Any]] = []
+    for before, after, is_small in changes:
+        (new if before is None else small if is_small else large).append(after)
     execute_many(connection, insert_into(table), new)
-    rows = [
-        {f"{'key' if name in keys else 'set'}_{name}": value for name, value in row.items()} for row in old
-    ]
-    execute_many(connection, update_by(table, keys), rows)
+    for rows, columns in ((small, often), (large, _all_but(table, keys))):
+        names = {name: f"set_{name}" for name in columns} | {name: f"key_{name}" for name in keys}
+        updates = [{told: row[name] for name, told in names.items()} for row in rows]
+        execute_many(connection, update_by(table, keys, columns), updates)
+
+
+@cache
+def _all_but(table: Table, keys: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(column.name for column in table.c if column.name not in keys)
 
 
 def contains(column: Any, text: str) -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -25,16 +25,19 @@ from argus_server.storage.project_settings import ProjectSettings
 from argus_server.storage.projections import microseconds
 from argus_server.storage.queries import Queries
 from argus_server.storage.rebuild import Progress, outdated, rebuild
+from argus_server.storage.remembered import Memories
 from argus_server.storage.saved_views import SavedViews
-from argus_server.storage.statements import chunks, execute_many, insert_into, rows_where
+from argus_server.storage.statements import chunks, insert_if_new, insert_tuples, rows_where
 
 __all__ = ["SqlStore", "Store", "Stored", "open_store"]
 
 logger = logging.getLogger(__name__)
 
+_AFTER_A_REPEAT = 20
+"""After an event that was there already, so many commits ask first which ones are."""
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+
+class Stored(msgspec.Struct, frozen=True):
     """What became of an event.
 
     Attributes:
@@ -96,6 +99,8 @@ class SqlStore:
         self.credentials = Credentials(engines.key_reader, engines.key_writer)
         self.settings = ProjectSettings(self._reader, self._writer)
         self.saved_views = SavedViews(self._reader, self._writer)
+        self._memories = Memories()
+        self._repeats = 0
 
     def migrate(self) -> None:
         """Bring the tables and the projections to this version of Argus; does nothing if they are."""
@@ -148,18 +153,37 @@ class SqlStore:
 
     def add_events(self, events: Sequence[Event]) -> list[Stored]:
         """Store the events that are new, all or none, and say for each what became of it."""
+        try:
+            if self._repeats:
+                self._repeats -= 1
+                return self._add(events, expect_repeats=True)
+            try:
+                return self._add(events, expect_repeats=False)
+            except (
+                _RepeatedError
+            ):  # seldom: a sender has missed our answer. Often several events, or senders, in turn
+                self._repeats = _AFTER_A_REPEAT
+                return self._add(events, expect_repeats=True)
+        except SQLAlchemyError as error:
+            raise StoreError(f"{len(events)} events not stored: {error}") from error
+
+    def _add(self, events: Sequence[Event], *, expect_repeats: bool) -> list[Stored]:
         by_project: dict[str, list[int]] = defaultdict(list)
         for position, event in enumerate(events):
             by_project[event.source.project].append(position)
         results: dict[int, Stored] = {}
-        try:
-            with self._writer.begin() as connection:
-                for name in sorted(by_project):  # one order for all writers: no deadlock
-                    positions = by_project[name]
-                    stored = _add_to_project(connection, name, [events[i] for i in positions])
-                    results.update(zip(positions, stored, strict=True))
-        except SQLAlchemyError as error:
-            raise StoreError(f"{len(events)} events not stored: {error}") from error
+        locked: list[LockedProject] = []
+        with self._writer.begin() as connection:
+            for name in sorted(by_project):  # one order for all writers: no deadlock
+                positions = by_project[name]
+                project = LockedProject(connection, name, self._memories)
+                locked.append(project)
+                some = [events[i] for i in positions]
+                known = _known_events(connection, project.id, some) if expect_repeats else {}
+                results.update(zip(positions, _add_to_project(connection, project, some, known), strict=True))
+            versions = [project.version for project in locked]
+        for project, version in zip(locked, versions, strict=True):
+            self._memories.put(project.name, version, project.remembered)
         return [results[position] for position in range(len(events))]
 
     def close(self) -> None:
@@ -188,25 +212,53 @@ def open_store(database: str) -> SqlStore:
 # --- one project, one transaction -------------------------------------------------------------
 
 
-def _add_to_project(connection: Connection, name: str, events: Sequence[Event]) -> list[Stored]:
-    project = LockedProject(connection, name)
-    known = _known_events(connection, project.id, events)
+class _RepeatedError(Exception):
+    """An event was there already that was thought to be new."""
+
+
+def _add_to_project(
+    connection: Connection, project: LockedProject, events: Sequence[Event], known: dict[str, int]
+) -> list[Stored]:
+    """Add the events that are not known, which is event id → number, and fold them.
+
+    Raises:
+        _RepeatedError: one of them is there already. The transaction has to be rolled back.
+    """
     new: list[Event] = []
     results: list[Stored] = []
-    rows: list[dict[str, Any]] = []
+    rows: list[tuple[Any, ...]] = []
     received_us = now_us()
     for event in events:
         seq = known.get(event.event_id)
-        results.append(Stored(seq or project.next("last_seq"), is_new=seq is None))
-        if seq is None:
-            known[event.event_id] = results[-1].seq
-            new.append(event)
-            rows.append(_event_row(project.id, results[-1].seq, event, received_us))
+        if seq is not None:
+            results.append(Stored(seq, False))
+            continue
+        known[event.event_id] = seq = project.next("last_seq")
+        results.append(Stored(seq, True))
+        new.append(event)
+        rows.append(
+            (
+                project.id,
+                seq,
+                event.event_id,
+                event.event_type,
+                microseconds(event.timestamp),
+                event.batch_id,
+                event.job_id,
+                received_us,
+                encode_event(event).decode(),
+            )
+        )
     if new:
-        execute_many(connection, insert_into(schema.event), rows)
+        insert = insert_if_new(connection.dialect.name, schema.event, "project_id", "event_id")
+        if insert_tuples(connection, insert, _COLUMNS, rows) != len(rows):
+            raise _RepeatedError
         fold_events(connection, project, new)
         project.save()
     return results
+
+
+_COLUMNS = tuple(column.name for column in schema.event.c)
 
 
 def _known_events(connection: Connection, project_id: int, events: Sequence[Event]) -> dict[str, int]:
@@ -216,17 +268,3 @@ def _known_events(connection: Connection, project_id: int, events: Sequence[Even
         rows = connection.execute(query, {"project_id": project_id, "values": ids})
         known.update((event_id, seq) for event_id, seq in rows)
     return known
-
-
-def _event_row(project_id: int, seq: int, event: Event, received_us: int) -> dict[str, Any]:
-    return {
-        "project_id": project_id,
-        "seq": seq,
-        "event_id": event.event_id,
-        "event_type": event.event_type,
-        "timestamp_us": microseconds(event.timestamp),
-        "batch_id": event.batch_id,
-        "job_id": event.job_id,
-        "received_us": received_us,
-        "payload": encode_event(event).decode(),
-    }
