@@ -75,6 +75,8 @@ class Authentication(AbstractAuthenticationMiddleware):
 
     async def _bearer(self, connection: Connection, text: str) -> AuthenticationResult:
         credentials: Credentials = connection.app.state.store.credentials
+        if grant := credentials.recall_token(text):
+            return AuthenticationResult(user=grant, auth="bearer")
         try:
             grant = await _at_the_door(connection, credentials.check_token, text)
         except TokenExpired:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -339,11 +338,10 @@ async def _store(request: Request[Any, Any, Any], events: list[Event], size_byte
     """Hand the events to the writer and wait for the commit, even if the client does not."""
     writer: GroupWriter = request.app.state.writer
     try:
-        future = writer.submit(events, size_bytes)
+        return await writer.store(events, size_bytes)
     except WriterBusy as busy:
         headers = {"Retry-After": str(busy.retry_after_s)}
         raise HTTPException(status_code=429, detail=str(busy), headers=headers) from None
-    return await asyncio.shield(asyncio.wrap_future(future))
 
 
 async def _unranked(request: Request[Any, Any, Any], ended: Sequence[Event]) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ import json
 import logging
 import re
 import time
+from collections import Counter as Counts
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
@@ -150,8 +151,11 @@ class Metrics:
 
     def committed(self, commit: Commit) -> None:
         """Count a commit."""
-        for event, stored in zip(commit.events, commit.stored, strict=True):
-            self._events.labels(event.event_type, "accepted" if stored.is_new else "deduplicated").inc()
+        pairs = zip(commit.events, commit.stored, strict=True)
+        for (kind, is_new), count in Counts(
+            (event.event_type, stored.is_new) for event, stored in pairs
+        ).items():
+            self._events.labels(kind, "accepted" if is_new else "deduplicated").inc(count)
         self._commits.observe(commit.duration_s)
         self._group_events.observe(len(commit.events))
         self._group_requests.observe(commit.n_requests)

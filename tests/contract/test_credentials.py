@@ -70,6 +70,41 @@ def test_a_token_that_is_revoked_and_expired_is_revoked(keys, clock):
     assert only(keys).state == "revoked"
 
 
+def test_a_token_is_known_without_asking_for_a_second_and_no_longer_than_it_is_good(keys, clock):
+    text, ends = keys.create_token("report", "p"), keys.create_token("read", lifetime_s=1)
+    assert keys.recall_token(text) is None
+    grant = keys.check_token(text)
+
+    assert keys.recall_token(text) == grant
+    assert keys.recall_token(text[:-1] + "_") is None
+    clock.forward(0.5)
+    keys.check_token(ends)
+    assert keys.recall_token(ends) is not None
+    clock.forward(0.5)
+    assert keys.recall_token(ends) is None
+    assert keys.recall_token(text) is None
+
+
+def test_a_token_that_is_revoked_here_is_forgotten_at_once_and_elsewhere_in_a_second(
+    new_store, new_database, clock
+):
+    database = new_database()
+    here, elsewhere = (new_store(database).credentials for _ in range(2))
+    here.clock = elsewhere.clock = clock
+    first, second = here.create_token("report"), here.create_token("report")
+    for text in (first, second):
+        here.check_token(text)
+        elsewhere.check_token(text)
+
+    here.revoke_token(1)
+
+    assert here.recall_token(first) is None
+    clock.forward(1)
+    assert elsewhere.recall_token(first) is None
+    assert elsewhere.check_token(first) is None
+    assert elsewhere.check_token(second) is not None
+
+
 @pytest.mark.parametrize(
     ("project", "name"), [("", None), ("p" * 257, None), ("a\0b", None), ("\ud800", None), (None, "n" * 201)]
 )

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import secrets
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
@@ -48,6 +49,8 @@ SESSION_IDLE_S = 3 * 24 * 3600
 _USE_GRAIN_US = 3600 * _SECOND_US
 """How exactly the last use of a key is known; it is written down no more often than that."""
 
+_REMEMBERED = 1000
+"""Tokens that are good without asking, for a second."""
 _NEVER_READ: tuple[int, frozenset[str]] = (-_SECOND_US, frozenset())
 
 
@@ -79,6 +82,15 @@ class Grant:
     def sees(self, project: str) -> bool:
         """Whether the pages of this project are shown, if only as to a visitor."""
         return self.allows("read", project) or project in self.public
+
+
+@dataclass(frozen=True, slots=True)
+class _Good:
+    """A token that was good when it was read."""
+
+    grant: Grant
+    read_us: int
+    expires_us: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +127,8 @@ class Credentials:
         self._uses: dict[tuple[str, Any], int] = {}
         self._uses_lock = threading.Lock()
         self._public = _NEVER_READ
+        self._good: OrderedDict[str, _Good] = OrderedDict()
+        self._revocations = 0
 
     # --- tokens -------------------------------------------------------------------------------
 
@@ -165,6 +179,9 @@ class Credentials:
                 .values(revoked_us=self.clock())
             )
             connection.execute(delete(schema.session).where(schema.session.c.token_id == token_id))
+        with self._uses_lock:
+            self._revocations += 1  # who has read the token before this remembers nothing of it after this
+            self._good.clear()
         return done.rowcount == 1
 
     def check_token(self, text: str) -> Grant | None:
@@ -173,6 +190,7 @@ class Credentials:
         Raises:
             TokenExpired: it was good once.
         """
+        read_us, revocations = self.clock(), self._revocations
         with transaction(self._reader) as connection:
             row = _find(connection, _TOKEN, text)
         if row is None or row["revoked_us"] is not None:
@@ -181,7 +199,26 @@ class Credentials:
         if row["expires_us"] is not None and row["expires_us"] <= now:
             raise TokenExpired("the token has expired")
         self._note_use(schema.token, row["id"], row["last_used_us"], now)
-        return Grant(cast(Scope, row["scope"]), row["project"], row["id"])
+        grant = Grant(cast(Scope, row["scope"]), row["project"], row["id"])
+        with self._uses_lock:
+            if revocations == self._revocations:
+                self._good[row["digest"]] = _Good(grant, read_us, row["expires_us"])
+                if len(self._good) > _REMEMBERED:
+                    self._good.popitem(last=False)
+        return grant
+
+    def recall_token(self, text: str) -> Grant | None:
+        """Return what the bearer of this token may do, if it was checked within this second; else None.
+
+        Asks no database. A token that this process revokes is forgotten at once, one that another process
+        revokes is refused after a second.
+        """
+        good = self._good.get(_digest(text))
+        if good is None:
+            return None
+        now = self.clock()
+        is_fresh = 0 <= now - good.read_us < _SECOND_US
+        return good.grant if is_fresh and (good.expires_us is None or now < good.expires_us) else None
 
     # --- one-time codes -----------------------------------------------------------------------
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
 from argus_core.events import Event
 from argus_server.errors import StoreError, WriterBusy
@@ -32,11 +35,39 @@ class Commit:
 
 
 class _Request:
-    def __init__(self, events: Sequence[Event], size_bytes: int) -> None:
+    """Events that wait, and where their answer goes: to a future of an event loop, or of threads."""
+
+    def __init__(self, events: Sequence[Event], size_bytes: int, answer: Answer) -> None:
         self.events = events
         self.size_bytes = size_bytes
-        self.answer: Future[list[Stored]] = Future()
-        self.answer.set_running_or_notify_cancel()  # from here on it is answered, never cancelled
+        self.answer = answer
+
+
+Answer = Future[list[Stored]] | asyncio.Future[list[Stored]]
+Outcome = list[Stored] | StoreError
+
+
+def _give(answers: Iterable[tuple[Answer, Outcome]]) -> None:
+    for answer, outcome in answers:
+        if answer.done():  # nobody waits any more
+            continue
+        if isinstance(outcome, StoreError):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)
+
+
+def _answer(answers: Sequence[tuple[Answer, Outcome]]) -> None:
+    """Answer requests. An event loop is woken once for all of its own: each time costs a system call."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Answer, Outcome]]] = defaultdict(list)
+    for answer, outcome in answers:
+        if isinstance(answer, asyncio.Future):
+            by_loop[answer.get_loop()].append((answer, outcome))
+        else:
+            _give([(answer, outcome)])
+    for loop, some in by_loop.items():
+        with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+            loop.call_soon_threadsafe(_give, some)
 
 
 class GroupWriter:
@@ -84,7 +115,24 @@ class GroupWriter:
         Raises:
             WriterBusy: as much as is allowed waits already; nothing was taken.
         """
-        request = _Request(events, size_bytes)
+        answer: Future[list[Stored]] = Future()
+        answer.set_running_or_notify_cancel()  # from here on it is answered, never cancelled
+        self._take(_Request(events, size_bytes, answer))
+        return answer
+
+    async def store(self, events: Sequence[Event], size_bytes: int) -> list[Stored]:
+        """Return what became of the events once they are committed; they are, even if nobody waits for it.
+
+        Raises:
+            WriterBusy: as much as is allowed waits already; nothing was taken.
+            StoreError: nothing was stored.
+        """
+        answer: asyncio.Future[list[Stored]] = asyncio.get_running_loop().create_future()
+        self._take(_Request(events, size_bytes, answer))
+        return await answer
+
+    def _take(self, request: _Request) -> None:
+        size_bytes = request.size_bytes
         with self._changed:
             if self._closing:
                 raise WriterBusy("the server is shutting down")
@@ -94,7 +142,6 @@ class GroupWriter:
             self._waiting.append(request)
             self._waiting_bytes += size_bytes
             self._changed.notify()
-        return request.answer
 
     def close(self, timeout_s: float | None = None) -> None:
         """Store what waits, then stop. Returns when the last answer is given, or the time is over."""
@@ -133,11 +180,8 @@ class GroupWriter:
         except Exception as error:  # noqa: BLE001 - the thread must live on, and each request be answered
             self._store_apart(group, error)
             return
-        start = 0
-        for request in group:
-            end = start + len(request.events)
-            request.answer.set_result(stored[start:end])
-            start = end
+        rest = iter(stored)
+        _answer([(request.answer, list(islice(rest, len(request.events)))) for request in group])
         self._tell(Commit(events, stored, len(group), time.monotonic() - began))
 
     def _tell(self, commit: Commit) -> None:
@@ -152,7 +196,7 @@ class GroupWriter:
         if len(group) == 1:
             logger.error("%d events not stored", len(group[0].events), exc_info=error)
             failure = error if isinstance(error, StoreError) else StoreError(str(error))
-            group[0].answer.set_exception(failure)
+            _answer([(group[0].answer, failure)])
             return
         for request in group:
             self._store_group([request])
