@@ -105,8 +105,9 @@ def leaderboard(
 
     All dicts have the same keys, so that `pandas.DataFrame(...)` and `polars.DataFrame(...)` take the list
     as it is. Values are raw, in the units of the project; what a row does not have is None, and what
-    diverged is a float NaN or infinity. A mean has its `NAME (std)` and `NAME (n)` beside it. Models without
-    a place come last, with a provisional rank and the reasons.
+    diverged is a float NaN or infinity. A mean has its `NAME (std)` and `NAME (n)` beside it, one over seeds
+    also `NAME (low)` and `NAME (high)`, its 95 % interval. Models without a place come last, with a
+    provisional rank and the reasons; `separation` says whether the data tell a model from the leader.
 
     Args:
         project: default `ARGUS_PROJECT`.
@@ -150,6 +151,9 @@ def _record(row: Mapping[str, Any], metrics: Iterable[Mapping[str, Any]], *, gro
         record[name] = _value(parts.get("mean"))
         record[f"{name} (std)"] = parts.get("std")
         record[f"{name} (n)"] = parts.get("n")
+        record[f"{name} (low)"], record[f"{name} (high)"] = parts.get("interval") or (None, None)
+    if grouped:
+        record["flags"] = _flags(row)
     return record
 
 
@@ -163,16 +167,37 @@ def _model_record(
         if column["kind"] == "statistic":
             record[column["id"]] = row["statistics"].get(column["id"])
         if column["id"] == "average_rank":
-            record |= {"average_rank (low)": low, "average_rank (high)": high}
+            record |= {"average_rank (low)": low, "average_rank (high)": high, **_separation(row)}
+        if column["id"] == "datasets":
+            record["datasets (of)"] = row["statistics"].get("datasets_of")
+            record["seeds"] = row["statistics"].get("seeds")
     for column in metrics:
         cell = row["cells"].get(column["key"]) or {}
         record[column["id"]] = _value(cell.get("mean"))
         record[f"{column['id']} (std)"] = cell.get("std")
         record[f"{column['id']} (n)"] = cell.get("n")
+    record["flags"] = _flags(row)
     record["provisional_rank"] = row.get("provisional_rank")
     gaps = row.get("gaps") or ()
     record["not_ranked_because"] = "; ".join(f"{gap['dataset']}: {gap['text']}" for gap in gaps)
     return record
+
+
+def _separation(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the data say of a model against the leader, as the CSV names it."""
+    found = row.get("separation") or {}
+    result = found.get("result")
+    told = {"separable": "yes", "reversed": "yes", "not separable": "no"}
+    return {
+        "separable from the best": told.get(result) if result else None,
+        "separation": result,
+        "separation (p)": found.get("p"),
+        "separation (why)": found.get("why"),
+    }
+
+
+def _flags(row: Mapping[str, Any]) -> str:
+    return "; ".join(flag["text"] for flag in row.get("flags") or ())
 
 
 def _value(cell: Any) -> Any:

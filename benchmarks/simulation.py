@@ -71,8 +71,8 @@ def standing_of(scores: Scores) -> Standing:
 
 
 def is_separated(standing: Standing) -> bool:
-    """Whether anybody is told from the leader."""
-    return any(against.separated for against in standing.tiers.leader.values())
+    """Whether anybody is told from the leader, as worse or by the signed ranks as better."""
+    return any(against.result != "alike" for against in standing.tiers.leader.values())
 
 
 def share(
@@ -115,7 +115,7 @@ def without_friedman(boards: int, seed: int = 1) -> float:
     found = 0
     for _ in range(boards):
         scores = board(generator, normal)
-        tiers = find_tiers(scores.values, standing_of(scores).order, differ=True)
+        tiers = find_tiers(scores.values, standing_of(scores).places, differ=True)
         found += any(against.separated for against in tiers.leader.values())
     return found / boards
 

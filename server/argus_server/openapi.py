@@ -347,7 +347,8 @@ def _leaderboard_of_models() -> Schema:
         "is_baseline": _FLAG,
         "statistics": {"type": "object"},
         "interval": _or_null(_list({"type": "number"})),
-        "not_separable": _FLAG,
+        "not_separable": _or_null(_FLAG),
+        "separation": _or_null(_object({"result": _TEXT, "p": number, "why": _MAYBE_TEXT})),
         "imputed": _FLAG,
         "cells": {"type": "object"},
         "display": {"type": "object", "additionalProperties": _TEXT},
@@ -358,7 +359,15 @@ def _leaderboard_of_models() -> Schema:
             "project": _TEXT,
             "view": {"type": "object"},
             "ranked_by": _MAYBE_TEXT,
-            "verdict": _object({"text": _TEXT, "leaders": _list(_TEXT), "not_separable": _list(_TEXT)}),
+            "verdict": _object(
+                {
+                    "text": _TEXT,
+                    "leaders": _list(_TEXT),
+                    "not_separable": _list(_TEXT),
+                    "reversed": _list(_TEXT),
+                    "untested": _MAYBE_TEXT,
+                }
+            ),
             "notes": _list(_TEXT),
             "columns": _list(_object(column)),
             "total": _COUNT,
@@ -373,7 +382,8 @@ def _comparisons() -> dict[str, Schema]:
     number = _or_null({"type": "number"})
     head = {"project": _TEXT, "metric": _MAYBE_TEXT, "notes": _list(_TEXT)}
     pair = {"a": _TEXT, "b": _TEXT, "wins": _COUNT, "ties": _COUNT, "losses": _COUNT}
-    pair |= {"difference": number, "p": number, "separable": _FLAG}
+    pair |= {"difference": number, "p": number, "separable": _or_null(_FLAG)}
+    pair |= {"better": _MAYBE_TEXT, "not_tested_because": _MAYBE_TEXT}
     point = {"model": _TEXT, "average_rank": number, "value": number, "cost": number, "front": _FLAG}
     model = {"model": _TEXT, "best": _COUNT, "worst": _COUNT, "first": _COUNT}
     places = {"type": "object", "additionalProperties": _COUNT}

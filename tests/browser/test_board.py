@@ -111,12 +111,12 @@ def test_filters_are_chosen_added_and_removed(page):
 
 def test_columns_are_chosen_and_moved_without_a_round_trip(page):
     page.goto(BOARD + "?col=dataset&col=MSE&col=R2&sort=MSE")
-    page.get_by_text("Columns").first.click()
+    page.locator("#columns > summary").click()
     requests = []
     page.on("request", lambda request: requests.append(request.url))
 
-    page.get_by_role("button", name="Move R2 to the left").click()
-    page.get_by_role("button", name="Move R2 to the left").click()
+    for _ in ("MSE", "Dataset", "Seed"):
+        page.get_by_role("button", name="Move R2 to the left").click()
     expect(page.get_by_role("button", name="Move R2 to the left")).to_be_disabled()
     expect(page.get_by_role("button", name="Move R2 to the right")).to_be_focused()
     page.locator("#columns").get_by_role("checkbox", name="MSE").uncheck()
@@ -124,7 +124,34 @@ def test_columns_are_chosen_and_moved_without_a_round_trip(page):
     assert requests == []
     page.get_by_role("button", name="Show these columns").click()
 
-    assert columns_of(page) == ["#", "Model", "R2", "Dataset", "val"]
+    assert columns_of(page) == ["#", "Model", "R2", "Seed", "Dataset", "val"]
+
+
+def test_on_a_phone_the_controls_are_folded_and_open_without_a_script(page, browser, context, server):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(BOARD)
+    expect(page.get_by_label("Rank by")).to_be_hidden()
+    assert page.locator("table.board").bounding_box()["y"] < 844 / 2
+    page.keyboard.press("/")
+    expect(page.locator("#search")).to_be_focused()
+    page.set_viewport_size({"width": 1200, "height": 844})
+    page.goto(BOARD)
+    expect(page.get_by_label("Rank by")).to_be_visible()
+    expect(page.locator("#controls > summary")).to_be_hidden()
+
+    phone = browser.new_context(
+        base_url=server.url,
+        storage_state=context.storage_state(),
+        java_script_enabled=False,
+        viewport={"width": 390, "height": 844},
+    )
+    plain = phone.new_page()
+    plain.goto(BOARD)
+    plain.get_by_text("Search, filters, columns").click()
+    plain.get_by_label("Rank by").select_option("R2")
+    plain.get_by_role("button", name="Show", exact=True).click()
+    assert query_of(plain) == [("sort", "R2")]
+    phone.close()
 
 
 def test_a_view_is_saved_and_opened_again(page):

@@ -55,15 +55,16 @@ def _shown(value: Any) -> str:
 
 
 def _pairs(table: PairTable) -> Table:
-    header = ("a", "b", "rank_a", "rank_b", "wins", "ties", "losses", "difference", "p", "separable")
+    counted = ("wins", "ties", "losses", "difference")
+    header = ("a", "b", "rank_a", "rank_b", *counted, "p", "separable", "better", "not_tested_because")
     ranks = dict(zip(table.models, table.average_ranks, strict=True))
     rows = []
     for place, a in enumerate(table.models):
         for b in table.models[place + 1 :]:
             pair = table.pairs[a, b]
-            told = "yes" if pair.separated else "no"
+            told = {True: "yes", False: "no", None: ""}[pair.separated]
             counts = (pair.wins, pair.ties, pair.losses, pair.difference)
-            rows.append((a, b, ranks[a], ranks[b], *counts, pair.p, told))
+            rows.append((a, b, ranks[a], ranks[b], *counts, pair.p, told, pair.better, pair.untested))
     return header, rows
 
 
@@ -102,6 +103,8 @@ def pairs_json(table: PairTable) -> bytes:
                     "difference": pair.difference,
                     "p": pair.p,
                     "separable": pair.separated,
+                    "better": pair.better or None,
+                    "not_tested_because": pair.untested or None,
                 }
                 for place, a in enumerate(table.models)
                 for b in table.models[place + 1 :]

@@ -10,12 +10,13 @@ import hashlib
 from collections.abc import Iterator
 
 from argus_server.exports.latex_text import PREAMBLE, latex_number, latex_sentence, latex_text
+from argus_server.exports.row_flags import flag_letters, kinds_of, note_of
 from argus_server.ranking.rank import Ranking
-from argus_server.ranking.table import Cell, Column, Row
+from argus_server.ranking.table import Cell, Column, FlagKind, Row
 from argus_server.ranking.view import View
 from argus_server.urls import path_to
 
-__all__ = ["BETTER", "END", "SEEDS", "heading", "leaderboard_latex", "view_hash"]
+__all__ = ["BETTER", "END", "SEEDS", "SPREAD", "heading", "leaderboard_latex", "view_hash"]
 
 _ARROWS = {"lower": r" $\downarrow$", "higher": r" $\uparrow$", "unknown": ""}
 BETTER = {"lower": "lower is better", "higher": "higher is better", "unknown": "no direction is known"}
@@ -26,6 +27,8 @@ SEEDS = {
     "best": "the best of n seeds",
     "last": "the last seed",
 }
+SPREAD = {"mean": " with its standard deviation (n − 1)", "median": "", "best": "", "last": ""}
+"""What stands beside it."""
 
 
 def view_hash(project: str, view: View, version: object) -> str:
@@ -55,9 +58,11 @@ def leaderboard_latex(ranking: Ranking, version: object) -> Iterator[str]:
     )
     heads = ["\\#", *map(heading, columns), *(["$n$"] if counts else [])]
     yield " & ".join(heads) + END + "\\midrule\n"
+    flagged: set[FlagKind] = set()
     for row in ranking.stream():
+        flagged.update(kinds_of(row))
         yield _row(columns, row, counts=counts)
-    yield "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
+    yield "\\bottomrule\n\\end{tabular}\n" + note_of(flagged) + "\\end{table}\n"
 
 
 def _caption(ranking: Ranking) -> str:
@@ -66,7 +71,7 @@ def _caption(ranking: Ranking) -> str:
     ranked = f"ranked by {column.label} ({BETTER[column.direction]})" if column is not None else "not ranked"
     what = "Each row is one job, as it was measured"
     if view.group == "cell":
-        what = f"Each value is {SEEDS[view.seeds]} with its standard deviation (n − 1)"
+        what = f"Each value is {SEEDS[view.seeds]}{SPREAD[view.seeds]}"
     sentences = [
         f"Leaderboard of {ranking.project}, {ranked}.",
         f"{what}.",
@@ -88,8 +93,9 @@ def _row(columns: list[Column], row: Row, *, counts: bool) -> str:
     cells = [str(row.rank) if row.rank is not None else "--"]
     for column in columns:
         if column.kind == "identity":
-            text = latex_text(getattr(row, column.key) or "—")
-            cells.append(text + (" (superseded)" if column.key == "model" and row.superseded_by else ""))
+            text, is_model = latex_text(getattr(row, column.key) or "—"), column.key == "model"
+            text += flag_letters(row) if is_model else ""
+            cells.append(text + (" (superseded)" if is_model and row.superseded_by else ""))
         else:
             cells.append(_cell(row.cells[column.key]))
     return " & ".join(cells + ([str(row.n)] if counts else [])) + END

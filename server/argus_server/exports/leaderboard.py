@@ -15,10 +15,11 @@ from typing import Any
 import msgspec
 
 from argus_server.exports.records import column_record, filter_record
+from argus_server.exports.row_flags import flag_records, flags_text, kinds_of, legend_of, marked_name
 from argus_server.exports.text import csv_fields, iso_time, markdown_text
 from argus_server.ranking.board import Placed
 from argus_server.ranking.rank import Ranking
-from argus_server.ranking.table import Cell, Column, Row
+from argus_server.ranking.table import Cell, Column, FlagKind, Row
 
 __all__ = ["leaderboard_csv", "leaderboard_json", "leaderboard_markdown"]
 
@@ -33,7 +34,8 @@ _ARROWS = {"lower": " ↓", "higher": " ↑", "unknown": ""}
 def leaderboard_csv(ranking: Ranking) -> Iterator[str]:
     """Yield RFC 4180 text: raw values in raw units at round-trip precision, empty where there are none.
 
-    A mean has three columns: the mean, `NAME (std)` and `NAME (n)`.
+    A mean has five columns: the mean, `NAME (std)`, `NAME (n)`, and the ends of its 95 % interval, by
+    Student's t, `NAME (low)` and `NAME (high)`.
     """
     grouped = ranking.view.group == "cell"
     rows: Iterator[list[Any]] = (
@@ -55,8 +57,8 @@ def _csv_header(ranking: Ranking, *, grouped: bool) -> list[Any]:
     for column in ranking.metric_columns:
         header.append(column.id)
         if grouped:
-            header += [f"{column.id} (std)", f"{column.id} (n)"]
-    return header if grouped else [*header, "batch_id", "job_id", "finished_at", "superseded_by"]
+            header += [f"{column.id} ({part})" for part in ("std", "n", "low", "high")]
+    return [*header, "flags"] if grouped else [*header, "batch_id", "job_id", "finished_at", "superseded_by"]
 
 
 def _csv_job(ranking: Ranking, rank: int | None, item: Placed) -> list[Any]:
@@ -70,8 +72,8 @@ def _csv_cells(ranking: Ranking, row: Row) -> list[Any]:
     values: list[Any] = [row.rank, row.model, row.dataset, row.n]
     for column in ranking.metric_columns:
         cell = row.cells[column.key]
-        values += [cell.raw, cell.std, cell.n]
-    return values
+        values += [cell.raw, cell.std, cell.n, cell.low, cell.high]
+    return [*values, flags_text(row)]
 
 
 def _batched(items: Iterable[Any]) -> Iterator[list[Any]]:
@@ -92,6 +94,7 @@ def leaderboard_json(ranking: Ranking) -> Iterator[bytes]:
             "group": view.group,
             "sort": view.sort,
             "order": view.order,
+            **({"seeds": view.seeds} if view.group == "cell" else {}),
             **filter_record(view),
             "page": view.page,
         },
@@ -127,7 +130,7 @@ def _row(row: Row) -> dict[str, Any]:
         },
         "best": [key for key, cell in present.items() if cell.mark == "best"],
         "second": [key for key, cell in present.items() if cell.mark == "second"],
-        "flags": [{"kind": flag.kind, "text": flag.text} for flag in row.flags],
+        "flags": flag_records(row),
     }
     return plain
 
@@ -135,7 +138,14 @@ def _row(row: Row) -> dict[str, Any]:
 def _raw(cell: Cell) -> Any:
     if cell.n is None:
         return cell.raw
-    return {"mean": cell.raw, "std": cell.std, "n": cell.n, "diverged": cell.diverged}
+    interval = None if cell.low is None else [cell.low, cell.high]
+    return {
+        "mean": cell.raw,
+        "std": cell.std,
+        "n": cell.n,
+        "diverged": cell.diverged,
+        "interval": interval,
+    }
 
 
 # --- Markdown ---------------------------------------------------------------------------------
@@ -148,10 +158,11 @@ def leaderboard_markdown(ranking: Ranking) -> Iterator[str]:
     """
     header = ["#", *(_heading(column) for column in ranking.chosen)]
     rules = ["--:", *("--:" if column.kind == "metric" else ":--" for column in ranking.chosen)]
-    rows = (_markdown_row(ranking, row) for row in ranking.stream())
+    kinds: set[FlagKind] = set()
+    rows = (_markdown_row(ranking, row, kinds) for row in ranking.stream())
     for some in _batched(chain([header, rules], rows)):
         yield "".join("| " + " | ".join(line) + " |\n" for line in some)
-    yield "".join(f"\n{markdown_text(note)}\n" for note in ranking.notes)
+    yield "".join(f"\n{markdown_text(note)}\n" for note in (*legend_of(kinds), *ranking.notes))
 
 
 def _heading(column: Column) -> str:
@@ -159,12 +170,14 @@ def _heading(column: Column) -> str:
     return markdown_text(column.label) + unit + _ARROWS[column.direction]
 
 
-def _markdown_row(ranking: Ranking, row: Row) -> list[str]:
+def _markdown_row(ranking: Ranking, row: Row, kinds: set[FlagKind]) -> list[str]:
+    kinds.update(kinds_of(row))
     cells = [str(row.rank) if row.rank is not None else ""]
     for column in ranking.chosen:
         if column.kind == "identity":
-            is_old = column.key == "model" and row.superseded_by
-            cells.append(markdown_text(getattr(row, column.key) or "—") + (" (superseded)" if is_old else ""))
+            is_model = column.key == "model"
+            name = marked_name(row) if is_model else markdown_text(getattr(row, column.key) or "—")
+            cells.append(name + (" (superseded)" if is_model and row.superseded_by else ""))
         else:
             cells.append(_markdown_cell(row.cells[column.key]))
     return cells

@@ -39,14 +39,15 @@ def absent_text(cell: MatrixCell) -> str:
 def matrix_csv(table: MatrixTable) -> str:
     """Return RFC 4180 text: raw values in raw units at round-trip precision.
 
-    Each column has beside its number what is in the cell where there is none; a mean also `(std)` and `(n)`.
+    Each column has beside its number what is in the cell where there is none; a mean also `(std)`, `(n)`, and
+    the ends of its 95 % interval by Student's t, `(low)` and `(high)`.
     """
     with_spread = table.view.cell in ("mean", "best")
     first, other = ("dataset", "model") if table.view.transpose else ("model", "dataset")
     header = [first]
     for name in table.columns:
         header += [name or f"(no {other})"]
-        header += [f"{name} (std)", f"{name} (n)"] if with_spread else []
+        header += [f"{name} ({part})" for part in ("std", "n", "low", "high")] if with_spread else []
         header += [f"{name} (state)"]
     if not table.view.transpose:
         header.append("average_rank")
@@ -58,7 +59,8 @@ def matrix_csv(table: MatrixTable) -> str:
         for name in table.columns:
             cell = table.at(row, name)
             values.append(cell.content if cell.kind == "value" else cell.cell.raw)
-            values += [cell.cell.std, cell.cell.n] if with_spread else []
+            some = cell.cell
+            values += [some.std, some.n, some.low, some.high] if with_spread else []
             values.append("done" if cell.kind == "value" else cell.kind)
         if not table.view.transpose:
             values.append(table.average_ranks.get(row))
@@ -114,6 +116,7 @@ def _cell(model: str, dataset: str, cell: MatrixCell) -> dict[str, Any]:
         "std": cell.cell.std,
         "n": cell.cell.n,
         "diverged": cell.cell.diverged,
+        "interval": None if cell.cell.low is None else [cell.cell.low, cell.cell.high],
         "rank": cell.rank,
         "gap": cell.gap,
         "delta": cell.delta,
@@ -133,12 +136,10 @@ def matrix_markdown(table: MatrixTable) -> str:
     lines.append([":--", *("--:" for _ in lines[0][1:])])
     for row in table.rows:
         cells = [_markdown(table.at(row, name)) for name in table.columns]
-        average = table.average_ranks.get(row)
-        end = [] if transposed else ["–" if average is None else f"{average:.2f}"]
+        end = [] if transposed else [table.rank_texts.get(row, "–")]
         lines.append([markdown_text(row or "—"), *cells, *end])
     if transposed and table.average_ranks:
-        averages = [table.average_ranks.get(name) for name in table.columns]
-        lines.append(["Avg rank", *("–" if mean is None else f"{mean:.2f}" for mean in averages)])
+        lines.append(["Avg rank", *(table.rank_texts.get(name, "–") for name in table.columns)])
     text = "".join("| " + " | ".join(line) + " |\n" for line in lines)
     notes = [_caption(table), *table.notes]
     return text + "".join(f"\n{markdown_text(note)}\n" for note in notes if note)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argus_server.exports.latex import BETTER, END, SEEDS, view_hash
+from argus_server.exports.latex import BETTER, END, SEEDS, SPREAD, view_hash
 from argus_server.exports.latex_text import PREAMBLE, latex_number, latex_sentence, latex_text
 from argus_server.exports.matrix import absent_text
 from argus_server.ranking.matrix import MatrixCell, MatrixTable
@@ -42,10 +42,10 @@ def matrix_latex(table: MatrixTable, version: object) -> str:
     ]
     for row in table.rows:
         cells = [_cell(table.at(row, name)) for name in table.columns]
-        cells += [] if transposed else [_average(table.average_ranks.get(row))]
+        cells += [] if transposed else [_average(table.rank_texts.get(row))]
         lines.append(" & ".join([latex_text(row or "—"), *cells]) + END)
     if transposed and table.average_ranks:
-        averages = [_average(table.average_ranks.get(name)) for name in table.columns]
+        averages = [_average(table.rank_texts.get(name)) for name in table.columns]
         lines.append("\\midrule\n" + " & ".join(["Avg rank", *averages]) + END)
     return "".join([*lines, "\\bottomrule\n\\end{tabular}\n\\end{table}\n"])
 
@@ -55,7 +55,7 @@ def _caption(table: MatrixTable) -> str:
     if column is None:
         return f"Models and datasets of {table.project}; no job has reported a metric."
     unit = f" in {column.unit}" if column.unit else ""
-    content = _CONTENTS.get(view.cell, "") or f"each cell is {SEEDS[view.seeds]} with its standard deviation"
+    content = _CONTENTS.get(view.cell, "") or f"each cell is {SEEDS[view.seeds]}{SPREAD[view.seeds]}"
     return " ".join(
         [
             f"{column.label}{unit} of {table.project} ({BETTER[column.direction]}); {content}.",
@@ -66,8 +66,8 @@ def _caption(table: MatrixTable) -> str:
     )
 
 
-def _average(mean: float | None) -> str:
-    return "--" if mean is None else rf"\num{{{mean:.2f}}}"
+def _average(mean: str | None) -> str:
+    return "--" if mean is None else latex_number(mean)
 
 
 def _cell(cell: MatrixCell) -> str:

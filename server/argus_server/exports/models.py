@@ -10,12 +10,15 @@ from typing import Any
 import msgspec
 
 from argus_server.exports.records import column_record, filter_record
+from argus_server.exports.row_flags import flag_legend, flag_records, flags_text, marked_name
 from argus_server.exports.text import csv_text, markdown_text
+from argus_server.ranking.separation import Separation
 from argus_server.ranking.table import Cell, Column, RankedTable, Row
 
 __all__ = ["models_csv", "models_json", "models_markdown"]
 
 ABSENT = "—"
+_SEPARATION = ("separable from the best", "separation", "separation (p)", "separation (why)")
 _ARROWS = {"lower": " ↓", "higher": " ↑", "unknown": ""}
 _NONE = Cell()
 
@@ -32,9 +35,10 @@ def cell_of(row: Row, column: Column) -> Cell:
 def models_csv(table: RankedTable) -> Iterator[str]:
     """Yield RFC 4180 text, raw values in raw units at round-trip precision.
 
-    An average rank has the ends of its interval beside it; a metric is its mean over the datasets, with
-    `NAME (std)` and, as `NAME (n)`, over how many. A model without a place has its average rank under
-    `provisional_rank`, and says why.
+    An average rank has the ends of its interval beside it, and whether the model is told from the leader:
+    empty for the leader, and where nobody tested it, for which `separation (why)` has the reason. A metric is
+    its mean over the datasets, with `NAME (std)` and, as `NAME (n)`, over how many. A model without a place
+    has its average rank under `provisional_rank`, and says why.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
@@ -49,12 +53,12 @@ def _csv_header(table: RankedTable) -> list[str]:
     for column in table.columns[1:]:
         header.append(column.id)
         if column.id == "average_rank" and column.kind == "statistic":
-            header += ["average_rank (low)", "average_rank (high)", "separable from the best"]
+            header += ["average_rank (low)", "average_rank (high)", *_SEPARATION]
         elif column.id == "datasets" and column.kind == "statistic":
             header += ["datasets (of)", "seeds"]
         elif column.kind == "metric":
             header += [f"{column.id} (std)", f"{column.id} (n)"]
-    return [*header, "provisional_rank", "not_ranked_because"]
+    return [*header, "flags", "provisional_rank", "not_ranked_because"]
 
 
 def _csv_row(table: RankedTable, row: Row) -> list[Any]:
@@ -66,15 +70,23 @@ def _csv_row(table: RankedTable, row: Row) -> list[Any]:
             values += [cell.raw, cell.std, cell.n]
         elif column.id == "average_rank":
             shown = cell if is_ranked else _NONE
-            close = "" if not shown.present else "no" if shown.is_close else "yes"
-            values += [shown.raw, shown.low, shown.high, close if shown.mark != "best" else ""]
+            values += [shown.raw, shown.low, shown.high, *_separation(row)]
         elif column.id == "datasets":
             values += [cell.raw, cell.n, cell.spread.removeprefix("× ")]
         else:
             values.append(cell.raw)
     provisional = row.statistics.get("average_rank", _NONE)
     why = "; ".join(f"{gap.dataset}: {gap.text}" for gap in row.gaps)
-    return [*values, None if is_ranked else provisional.raw, why]
+    return [*values, flags_text(row), None if is_ranked else provisional.raw, why]
+
+
+def _separation(row: Row) -> list[Any]:
+    """Return what the data say of a model against the leader."""
+    found = row.separation
+    if found is None:
+        return ["", "", None, ""]
+    told = {True: "yes", False: "no", None: ""}[found.is_told]
+    return [told, found.result, found.p, found.why]
 
 
 # --- JSON -------------------------------------------------------------------------------------
@@ -101,6 +113,8 @@ def models_json(table: RankedTable) -> Iterator[bytes]:
                 "text": table.verdict.text,
                 "leaders": table.verdict.leaders,
                 "not_separable": table.verdict.close,
+                "reversed": table.verdict.favoured,
+                "untested": table.verdict.untested or None,
             },
             "notes": table.notes,
             "columns": [column_record(column) for column in table.columns],
@@ -117,6 +131,7 @@ def _row(table: RankedTable, row: Row) -> dict[str, Any]:
     statistics = {column.id: cell.raw for column, cell in present if column.kind == "statistic"}
     rank = row.statistics.get("average_rank", _NONE)
     coverage = row.statistics.get("datasets", _NONE)
+    told = row.separation.is_told if row.separation is not None else None
     plain: dict[str, Any] = {
         "rank": row.rank,
         "tier": row.tier or None,
@@ -125,11 +140,12 @@ def _row(table: RankedTable, row: Row) -> dict[str, Any]:
         "is_baseline": row.is_baseline,
         "statistics": statistics | {"datasets_of": coverage.n, "seeds": coverage.spread.removeprefix("× ")},
         "interval": [rank.low, rank.high] if rank.low is not None else None,
-        "not_separable": rank.is_close,
+        "not_separable": None if told is None else rank.is_close,
+        "separation": None if row.separation is None else _separation_record(row.separation),
         "imputed": rank.is_imputed,
         "cells": {column.key: {"mean": cell.raw, "std": cell.std, "n": cell.n} for column, cell in metrics},
         "display": {column.id: shown(cell) for column, cell in present},
-        "flags": [{"kind": flag.kind, "text": flag.text} for flag in row.flags],
+        "flags": flag_records(row),
     }
     if row.rank is None:
         plain["provisional_rank"] = statistics.pop("average_rank", None)
@@ -140,9 +156,14 @@ def _row(table: RankedTable, row: Row) -> dict[str, Any]:
     return plain
 
 
+def _separation_record(separation: Separation) -> dict[str, Any]:
+    return {"result": separation.result, "p": separation.p, "why": separation.why or None}
+
+
 def shown(cell: Cell) -> str:
     """Return a cell as the page shows it, without markup."""
-    marks = ("†" if cell.is_close else "") + ("‡" if cell.is_imputed else "")
+    marks = ("†" if cell.is_close else "") + ("§" if cell.is_favoured else "")
+    marks += "‡" if cell.is_imputed else ""
     return f"{cell.display}{marks} {cell.spread}".rstrip()
 
 
@@ -162,7 +183,7 @@ def models_markdown(table: RankedTable) -> Iterator[str]:
     lines = [["#", *(_heading(column) for column in table.layout)]]
     lines.append(["--:", ":--", *("--:" for _ in table.layout[1:])])
     lines += [
-        [row.tier, markdown_text(row.model or "—"), *(_cell(row, column) for column in table.layout[1:])]
+        [row.tier, marked_name(row), *(_cell(row, column) for column in table.layout[1:])]
         for row in table.rows
     ]
     yield _lines(lines)
@@ -175,7 +196,18 @@ def models_markdown(table: RankedTable) -> Iterator[str]:
                 *(_unranked(row) for row in table.unranked),
             ]
         )
-    yield "".join(f"\n{markdown_text(note)}\n" for note in table.notes)
+    notes = [*legend(table), *flag_legend(table.rows), *table.notes]
+    yield "".join(f"\n{markdown_text(note)}\n" for note in notes)
+
+
+def legend(table: RankedTable) -> list[str]:
+    """Say what the marks beside average ranks mean, those that stand there."""
+    said = []
+    if table.verdict.close:
+        said.append("† not separable from the best.")
+    if table.verdict.favoured:
+        said.append("§ better than the best by the signed ranks, which weigh by how much.")
+    return said
 
 
 def _lines(lines: list[list[str]]) -> str:

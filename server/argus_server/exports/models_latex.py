@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from argus_server.exports.latex import BETTER, END, SEEDS, heading, view_hash
 from argus_server.exports.latex_text import PREAMBLE, latex_number, latex_sentence, latex_text
-from argus_server.exports.models import cell_of
+from argus_server.exports.models import cell_of, legend
+from argus_server.exports.row_flags import flag_letters, flag_note
 from argus_server.ranking.table import Cell, Column, RankedTable, Row
 from argus_server.urls import path_to
 
@@ -39,14 +40,20 @@ def models_latex(table: RankedTable, version: object) -> Iterator[str]:
         f"\\begin{{tabular}}{{r{kinds}}}\n\\toprule\n"
     )
     yield " & ".join(["\\#", *map(heading, table.layout)]) + END + "\\midrule\n"
-    by_rank = table.view.sort == "average_rank" and table.view.order == "asc"
+    with_rules = _has_rules(table)
     for place, row in enumerate(table.rows):
-        yield ("\\midrule\n" if place and row.opens_tier and by_rank else "") + _row(table, row)
+        yield ("\\midrule\n" if place and row.opens_tier and with_rules else "") + _row(table, row)
     if table.unranked:
         yield "\\midrule\n"
     for row in table.unranked:
         yield _row(table, row)
-    yield "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
+    yield "\\bottomrule\n\\end{tabular}\n" + flag_note(table.rows) + "\\end{table}\n"
+
+
+def _has_rules(table: RankedTable) -> bool:
+    """Whether groups stand below each other: rows by something else than their average rank have none."""
+    by_rank = table.view.sort == "average_rank" and table.view.order == "asc"
+    return by_rank and any(row.opens_tier for row in table.rows[1:])
 
 
 def _caption(table: RankedTable) -> str:
@@ -56,10 +63,11 @@ def _caption(table: RankedTable) -> str:
     )
     view = table.view
     sentences = [
-        f"Models of {table.project}, {ranked}; each cell is {SEEDS[view.seeds]}; {_MISSING[view.missing]}.",
+        f"Models of {table.project}, {ranked}; each metric is the mean over datasets of {SEEDS[view.seeds]};"
+        f" {_MISSING[view.missing]}.",
         table.verdict.text,
-        "A rule separates groups that differ." if any(row.opens_tier for row in table.rows) else "",
-        "† not separable from the best." if table.verdict.close else "",
+        "A rule separates groups that differ." if _has_rules(table) else "",
+        *legend(table),
         f"Not ranked, with provisional ranks: {len(table.unranked)}." if table.unranked else "",
         *table.notes,
     ]
@@ -67,7 +75,8 @@ def _caption(table: RankedTable) -> str:
 
 
 def _row(table: RankedTable, row: Row) -> str:
-    cells = [latex_text(row.tier) if row.tier else "--", latex_text(row.model or "—")]
+    name = latex_text(row.model or "—") + flag_letters(row)
+    cells = [latex_text(row.tier) if row.tier else "--", name]
     cells += [_cell(cell_of(row, column), column) for column in table.layout[1:]]
     return " & ".join(cells) + END
 
@@ -78,7 +87,8 @@ def _cell(cell: Cell, column: Column) -> str:
     is_number = column.id != "datasets" or column.kind == "metric"
     text = latex_number(cell.display) if is_number else latex_text(cell.display)
     text = rf"\textbf{{{text}}}" if cell.mark == "best" else text
-    text += (r"$^{\dagger}$" if cell.is_close else "") + (r"$^{\ddagger}$" if cell.is_imputed else "")
+    text += (r"$^{\dagger}$" if cell.is_close else "") + (r"$^{\S}$" if cell.is_favoured else "")
+    text += r"$^{\ddagger}$" if cell.is_imputed else ""
     if cell.spread.startswith("± "):
         return rf"{text} $\pm$ {latex_number(cell.spread[2:])}"
     return f"{text} {latex_text(cell.spread)}" if cell.spread else text

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from argus_server.ranking.board import Board, Wanted
 from argus_server.ranking.order import natural_seed
+from argus_server.ranking.table import RankedTable
 from argus_server.ranking.view import View
 from argus_server.storage.credentials import Grant
 from argus_server.storage.queries import Queries
 from argus_server.urls import path_to
 
-__all__ = ["Facet", "FacetValue", "Hiding", "facets", "hiding"]
+__all__ = ["Facet", "FacetValue", "Hiding", "condition_units", "facets", "hiding", "raw_units"]
 
 _MOST_VALUES = 40
 _COUNTED_ROWS = 20_000
@@ -77,6 +78,21 @@ def _toggled(view: View, project: str, name: str, value: str) -> str:
     chosen = getattr(view, name)
     toggled = tuple(item for item in chosen if item != value) if value in chosen else (*chosen, value)
     return path_to("p", project, "leaderboard", query=view.query(page=1, **{name: toggled}))
+
+
+def raw_units(table: RankedTable) -> list[tuple[str, str, str]]:
+    """Return the metrics that conditions compare in another unit than is shown: (label, raw, shown)."""
+    return [
+        (column.label, column.raw_unit, column.unit)
+        for column in table.offered
+        if column.kind == "metric" and column.raw_unit and column.raw_unit != column.unit
+    ]
+
+
+def condition_units(table: RankedTable, view: View) -> dict[str, str]:
+    """Return the unit of the number in each condition of a view, by its text."""
+    units = {column.key: column.raw_unit for column in table.offered if column.kind == "metric"}
+    return {str(condition): units.get(condition.key, "") for condition in view.where}
 
 
 @dataclass(frozen=True, slots=True)

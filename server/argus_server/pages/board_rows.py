@@ -155,7 +155,8 @@ def _metric_cell(key: str, opened: str, row: Row) -> str:
     shown = cell.display
     if cell.mark:
         shown = f"<b>{shown}</b>" if cell.mark == "best" else f"<u>{shown}</u>"
-    return f'{opened}{cell.raw!r}">{shown}{_spread(cell)}</td>'
+    title = f' title="95 % interval {cell.interval} (Student’s t, n = {cell.n})"' if cell.interval else ""
+    return f'{opened}{cell.raw!r}"{title}>{shown}{_spread(cell)}</td>'
 
 
 def _spread(cell: Cell) -> str:

@@ -90,7 +90,7 @@ def critical_differences(table: PairTable, names: Names) -> Markup:
             f'<polyline class="stem" points="{at:.1f},{_CD_AXIS} {at:.1f},{y:.1f} {side:.1f},{y:.1f}"/>',
             f'<circle cx="{at:.1f}" cy="{_CD_AXIS}" r="3"/>',
         ]
-        label = Markup("{} {:.2f}").format(_name(model, names), ranks[place])
+        label = Markup("{} {}").format(_name(model, names), table.rank_style.number(ranks[place]))
         parts.append(
             _text(side + (-6 if is_left else 6), y + 4, label, "end" if is_left else "start", "name")
         )

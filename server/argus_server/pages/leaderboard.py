@@ -29,7 +29,7 @@ from argus_server.pages.asking import (
     queries_of,
 )
 from argus_server.pages.board_columns import chooser, moved
-from argus_server.pages.board_filters import facets, hiding
+from argus_server.pages.board_filters import condition_units, facets, hiding, raw_units
 from argus_server.pages.board_order import headings, sortings
 from argus_server.pages.board_rows import RowKey, board_rows, row_key
 from argus_server.pages.conditional import entity_tag, not_modified
@@ -108,6 +108,8 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
         "leader": leads,
         "doubts": doubts,
         "flagged": explained(table.rows),
+        "raw_units": raw_units(table),
+        "condition_units": condition_units(table, view),
         "without_result": rest,
         "settings": settings,
         "hiding": hiding(queries_of(request), name, view) if not table.total and view.is_filtered else [],

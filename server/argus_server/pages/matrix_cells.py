@@ -61,11 +61,11 @@ def _shown(table: MatrixTable, field: str, name: str) -> Markup:
 def average_rank(table: MatrixTable, model: str) -> Markup:
     """Return the average rank of a model; a provisional one says so."""
     if model in table.average_ranks:
-        return Markup(f"{table.average_ranks[model]:.2f}")  # noqa: S704 - a number
+        return Markup(table.rank_texts[model])  # noqa: S704 - a number
     if model not in table.provisional_ranks:
         return Markup("–")
     title = "provisional, as some datasets are missing: beside the ranked models, on the datasets it has"
-    return Markup(f'<i title="{title}">({table.provisional_ranks[model]:.2f})</i>')  # noqa: S704 - a number
+    return Markup(f'<i title="{title}">({table.provisional_texts[model]})</i>')  # noqa: S704 - a number
 
 
 class _Writer:
@@ -140,6 +140,8 @@ def _title(table: MatrixTable, model: str, dataset: str, cell: MatrixCell) -> st
     if cell.kind == "value":
         unit = f" {table.column.unit}" if table.column is not None and table.column.unit else ""
         parts.append(f"{cell.cell.display}{unit} {cell.cell.spread}".rstrip())
+        if cell.cell.interval:
+            parts.append(f"95 % interval {cell.cell.interval}{unit}")
         if cell.rank is not None:
             parts.append(f"rank {cell.rank:g}")
         if cell.gap is not None:

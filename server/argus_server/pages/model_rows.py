@@ -91,6 +91,10 @@ def statistic(cell: Cell | None) -> Markup:
     shown = Markup("<b>{}</b>").format(shown) if cell.mark == "best" else shown
     if cell.is_close:
         shown += Markup('<span title="not separable from the best: the data cannot tell them apart">†</span>')
+    if cell.is_favoured:
+        shown += Markup(
+            '<span title="better than the best by the signed ranks, which weigh by how much">§</span>'
+        )
     if cell.is_imputed:
         shown += Markup('<span title="some values are filled in">‡</span>')
     return shown + (Markup(" <i>{}</i>").format(cell.spread) if cell.spread else "")

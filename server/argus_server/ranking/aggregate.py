@@ -28,6 +28,7 @@ __all__ = [
     "choice_note",
     "chosen_cells",
     "measure",
+    "settled_seeds",
 ]
 
 
@@ -117,6 +118,17 @@ def cell_board(board: MemoryBoard, view: View, together: Together = MEANS) -> Me
     cells.placed = [_placed(entry) for entry in chosen_cells(board, view, together)]
     cells.jobs = [item.job for item in cells.placed]
     return cells
+
+
+def settled_seeds(seeds: Seeds, metric: str | None, *, higher: bool | None) -> tuple[Seeds, str]:
+    """Return how seeds become one number, and what to say of it if that is not what was asked for.
+
+    There is no best of them where nobody knows which way is better.
+    """
+    if seeds != "best" or higher is not None:
+        return seeds, ""
+    what = f"Whether less or more {metric} is better is not known" if metric is not None else "Nothing ranks"
+    return "mean", f"{what}: values are means over seeds, not the best of them."
 
 
 def choice_note(view: View) -> str:

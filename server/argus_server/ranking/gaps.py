@@ -9,7 +9,9 @@ import msgspec
 
 __all__ = ["Gap", "GapKind", "Unfinished"]
 
-GapKind = Literal["never", "failed", "interrupted", "running", "stalled", "untested", "diverged", "no metric"]
+GapKind = Literal[
+    "never", "failed", "interrupted", "running", "stalled", "untested", "diverged", "no metric", "no model"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Gap(msgspec.Struct, frozen=True):
     """A dataset on which a model has no value.
 
     Attributes:
-        kind: `no metric`: a job is done without it, or with something that is no number.
+        kind: `no metric`: a job is done without it, or with something that is no number. `no model`: jobs
+            are done, and do not say of which model.
         job: the (batch_id, job_id) of the job that says so, if there is one.
         detail: in what words it failed, or how many seeds diverged.
         eta_s: between how many and how many seconds the result will still take.
@@ -58,5 +61,6 @@ class Gap(msgspec.Struct, frozen=True):
             "untested": "never tested",
             "diverged": "diverged",
             "no metric": "done without this metric",
+            "no model": "done by jobs that name no model",
         }[self.kind]
         return f"{words} ({self.detail})" if self.detail else words

@@ -18,7 +18,7 @@ class Leader:
 
     Attributes:
         models: usually one; several if they are best on equally many.
-        metric: by which they are best.
+        metric, label: by which they are best, and what people call that.
         wins: on how many datasets each of them is best.
         datasets: how many datasets have at least two models to compare.
         value: the leader's value and unit, if there is one dataset only.
@@ -26,6 +26,7 @@ class Leader:
 
     models: tuple[str, ...]
     metric: str
+    label: str
     direction: str
     wins: int
     datasets: int
@@ -49,7 +50,11 @@ def _leader(view: View, board: Board) -> Leader | None:
     if metric is None or higher is None:
         return None
     by_dataset: dict[str, list[tuple[float, str]]] = defaultdict(list)
-    for model, dataset, mean in board.means(metric):
+    means = [row for row in board.means(metric) if row[0]]  # what nobody has named cannot lead
+    has_names = any(dataset for _, dataset, _ in means)
+    for model, dataset, mean in means:
+        if has_names and not dataset:
+            continue
         if mean is not None and (not view.dataset or dataset in view.dataset):
             by_dataset[dataset].append((mean, model))
     contested = {name: rivals for name, rivals in by_dataset.items() if len(rivals) > 1}
@@ -64,4 +69,5 @@ def _leader(view: View, board: Board) -> Leader | None:
     most = max(wins.values())
     models = tuple(sorted(model for model, count in wins.items() if count == most))
     value = ranking.shown(metric, best) if len(contested) == 1 else ""
-    return Leader(models, metric, "higher" if higher else "lower", most, len(contested), value)
+    label = next(key.label for key in board.keys if key.key == metric)
+    return Leader(models, metric, label, "higher" if higher else "lower", most, len(contested), value)

@@ -141,6 +141,7 @@ class MatrixTable:
         cells: (model, dataset) → what is there, for all of them.
         average_ranks: of the models that are ranked, over the datasets that are shown, as with `group=model`.
         provisional_ranks: of the others: beside the ranked ones, on the datasets that they have.
+        rank_texts: the average ranks as they are shown; `provisional_texts` likewise.
         baseline: the model that differences are measured against; empty for the best of each dataset.
         settings: those of the project: its own baseline, and the names to show.
         all_models, all_datasets: what can be filtered for.
@@ -161,6 +162,8 @@ class MatrixTable:
     notes: Sequence[str] = ()
     all_models: Sequence[str] = ()
     all_datasets: Sequence[str] = ()
+    rank_texts: Mapping[str, str] = field(default_factory=dict)
+    provisional_texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> Sequence[str]:
@@ -214,6 +217,8 @@ class _Matrix:
             after="",
         )
         self._ranking = Ranking(self._asked, board)
+        if view.cell == "best" and self._ranking.view.seeds != "best":
+            self._view = replace(view, cell="mean")
         table = self._ranking.whole()
         self._found: dict[Name, Row] = {(row.model or "", row.dataset or ""): row for row in table.rows}
         self._states = {(state.model, state.dataset): state for state in states}
@@ -248,7 +253,11 @@ class _Matrix:
 
     def table(self) -> MatrixTable:
         ranks = self._ranks()
-        averages, provisional = self._average_ranks()
+        ranked, others = self._average_ranks()
+        averages, provisional = (
+            {model: cell.number for model, cell in some.items() if cell.number is not None}
+            for some in (ranked, others)
+        )
         cells: dict[Name, MatrixCell] = {}
         for dataset in self._datasets:
             compared = _Compared(self._values[dataset], self._higher, self._baseline)
@@ -269,6 +278,8 @@ class _Matrix:
             notes=self._notes(averages),
             all_models=self._all_models,
             all_datasets=self._all_datasets,
+            rank_texts={model: cell.display for model, cell in ranked.items()},
+            provisional_texts={model: cell.display for model, cell in others.items()},
         )
 
     def _cell(self, model: str, dataset: str, compared: _Compared, rank: float | None) -> MatrixCell:
@@ -341,15 +352,13 @@ class _Matrix:
             if not math.isnan(rank)
         }
 
-    def _average_ranks(self) -> tuple[dict[str, float], dict[str, float]]:
+    def _average_ranks(self) -> tuple[dict[str, Cell], dict[str, Cell]]:
         """Return the average ranks of the models that are ranked, and the provisional ones of the others."""
         table = rank_models(replace(self._asked, group="model", dataset=self._view.dataset), self._board)
-        found: list[dict[str, float]] = []
+        found: list[dict[str, Cell]] = []
         for rows in (table.rows, table.unranked):
             cells = {row.model or "": row.statistics.get("average_rank") for row in rows}
-            found.append(
-                {model: cell.number for model, cell in cells.items() if cell and cell.number is not None}
-            )
+            found.append({model: cell for model, cell in cells.items() if cell and cell.present})
         return found[0], found[1]
 
     def _in_order(self, averages: Mapping[str, float], provisional: Mapping[str, float]) -> list[str]:

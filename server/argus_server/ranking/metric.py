@@ -39,11 +39,15 @@ def offered_metrics(keys: Sequence[MetricKey]) -> list[MetricKey]:
 
 
 def default_metric(keys: Sequence[MetricKey], primary: str | None) -> tuple[str | None, str]:
-    """Return the metric that ranks when the URL names none, and why it is not MSE if it is not."""
-    counts = {key.key: key.count for key in keys}
-    meanings = {key.key: key.meaning for key in keys}
-    if primary is not None and primary in counts:
+    """Return the metric that ranks when the URL names none, and why it is not MSE if it is not.
+
+    What is hidden is nobody's default, unless it is the project's primary metric.
+    """
+    everything = {key.key for key in keys}
+    if primary is not None and primary in everything:
         return primary, ""
+    meanings = {key.key: key.meaning for key in keys if key.meaning.role != "hidden"}
+    counts = {key.key: key.count for key in keys if key.key in meanings}
     if "MSE" in counts:
         return "MSE", ""
     best = min(
@@ -57,6 +61,7 @@ def default_metric(keys: Sequence[MetricKey], primary: str | None) -> tuple[str 
         default=None,
     )
     if best is None:
-        return None, ""
+        return None, "Every metric of this project is hidden." if everything else ""
     kind = "quality metric" if meanings[best].role == "quality" else "metric there is"
-    return best, f"No job reports MSE; this is {best}, the most common {kind}."
+    why = "MSE is hidden" if "MSE" in everything else "No job reports MSE"
+    return best, f"{why}; this is {best}, the most common {kind}."

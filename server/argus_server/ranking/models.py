@@ -11,21 +11,30 @@ import msgspec
 import numpy as np
 
 from argus_core.conventions import CONVENTIONS
-from argus_server.ranking.aggregate import Entry, Measure, Together, choice_note, chosen_cells
-from argus_server.ranking.board import Board
+from argus_core.words import plural
+from argus_server.ranking.aggregate import (
+    Entry,
+    Measure,
+    Together,
+    choice_note,
+    chosen_cells,
+    settled_seeds,
+)
+from argus_server.ranking.board import Board, tied
 from argus_server.ranking.fairness import flag_models
 from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.gaps import Gap, GapKind, Unfinished
 from argus_server.ranking.metric import ROLE_ORDER, default_metric, ranking_metric
 from argus_server.ranking.phrases import NO_VERDICT, Verdict
-from argus_server.ranking.scores import Field, Scores, choose_field, scores_of
-from argus_server.ranking.standing import Standing, stand
+from argus_server.ranking.scores import Field, Scores, choose_field, imputed_note, scores_of
+from argus_server.ranking.separation import Separation
+from argus_server.ranking.standing import TWO_DECIMALS, Standing, rank_style, stand
 from argus_server.ranking.statistics import LEAST_DATASETS, Ties, fractional_ranks, skill
 from argus_server.ranking.statistics.comparisons import Floats
 from argus_server.ranking.table import Cell, Column, RankedTable, Row
 from argus_server.ranking.values import finite
 from argus_server.ranking.verdict import give_verdict
-from argus_server.ranking.view import STATISTICS, View, column_id
+from argus_server.ranking.view import STATISTICS, Seeds, View, column_id
 
 __all__ = ["ModelBoard", "model_board", "rank_models"]
 
@@ -34,7 +43,6 @@ _KEPT_JOBS = 5000
 """The cells of larger boards are not kept for their next views: they hold every job."""
 _PERCENT = Style(100.0, 1)
 _WIN_RATE = Style(100.0, 0)
-_RANK = Style(1.0, 2)
 Cells = Mapping[tuple[str, str], Entry]
 
 
@@ -46,6 +54,7 @@ class ModelBoard:
         metric: key of the metric that ranks; None without metrics.
         scores: None where it has no direction, and nothing can be ranked.
         baseline: the model that skill is measured against; empty for none.
+        seeds: how the jobs of a cell became one number: as asked, if that could be done.
     """
 
     cells: Cells
@@ -53,6 +62,7 @@ class ModelBoard:
     scores: Scores | None
     baseline: str
     notes: tuple[str, ...]
+    seeds: Seeds = "mean"
 
 
 def model_board(view: View, board: Board) -> ModelBoard:
@@ -67,7 +77,7 @@ def model_board(view: View, board: Board) -> ModelBoard:
 
 def _model_board(view: View, board: Board) -> ModelBoard:
     metric, higher = ranking_metric(view, board)
-    seeds = view.seeds if higher is not None or view.seeds != "best" else "mean"
+    seeds, said = settled_seeds(view.seeds, metric, higher=higher)
     together = Together(seeds, metric, bool(higher))
     cells: Cells = {
         (entry.first.model or "", entry.first.dataset or ""): entry
@@ -78,7 +88,8 @@ def _model_board(view: View, board: Board) -> ModelBoard:
     if metric is not None and higher is not None:
         scores = scores_of(cells, metric, higher=higher, ties=Ties(board.settings.resolution(metric)))
     baseline = view.baseline or board.settings.baseline or ""
-    return ModelBoard(cells, metric, scores, baseline, _metric_notes(view, board, metric, higher))
+    notes = [*_metric_notes(view, board, metric, higher), said, *_name_notes(cells)]
+    return ModelBoard(cells, metric, scores, baseline, tuple(note for note in notes if note), seeds)
 
 
 def _metric_notes(view: View, board: Board, metric: str | None, higher: bool | None) -> tuple[str, ...]:
@@ -91,6 +102,24 @@ def _metric_notes(view: View, board: Board, metric: str | None, higher: bool | N
     if metric is not None and higher is None:
         notes.append(f"Whether less or more {metric} is better is not known: models are not ranked by it.")
     return tuple(note for note in notes if note)
+
+
+def _name_notes(cells: Cells) -> list[str]:
+    """Say how many jobs are compared with nothing, as they do not say what they are: see `scores_of`."""
+    has_names = any(dataset for _, dataset in cells)
+    counts = (
+        ("a model", sum(len(entry.jobs) for (model, _), entry in cells.items() if not model)),
+        (
+            "a dataset",
+            sum(len(e.jobs) for (model, data), e in cells.items() if model and has_names and not data),
+        ),
+    )
+    return [
+        f"{plural(count, 'job')} {'names' if count == 1 else 'name'} no {what[2:]}, and"
+        f" {'is' if count == 1 else 'are'} compared with nothing."
+        for what, count in counts
+        if count
+    ]
 
 
 def rank_models(view: View, board: Board) -> RankedTable:
@@ -135,7 +164,7 @@ class _Table:
         for (model, dataset), entry in found.cells.items():
             self._entries.setdefault(model, {})[dataset] = entry
         self._models = sorted(self._entries)
-        self._flags = flag_models(found.cells, found.metric, view.seeds)
+        self._flags = flag_models(found.cells, found.metric, found.seeds)
         self._notes = [*found.notes, *filter(None, [choice_note(self._view)])]
         self._made: dict[str, dict[str, Measure]] = {}
         self._field: Field | None = None
@@ -145,7 +174,8 @@ class _Table:
         if scores is not None:
             self._field = choose_field(scores, view.missing)
             self._standing = stand(self._field, scores)
-            self._verdict = give_verdict(scores, self._field, self._standing, view.seeds, view.missing)
+            self._verdict = give_verdict(scores, self._field, self._standing, found.seeds, view.missing)
+        self._rank_style = TWO_DECIMALS if self._standing is None else rank_style(self._standing)
         self._skills = self._skill()
         self._styles = self._choose_styles()
 
@@ -162,7 +192,7 @@ class _Table:
         self._add_notes(len(rows) + len(unranked) - len(shown) - len(others))
         return RankedTable(
             project=self._board.project,
-            view=replace(self._view, sort=sort, order="desc" if descends else "asc"),
+            view=replace(self._view, sort=sort, order="desc" if descends else "asc", seeds=self._found.seeds),
             columns=columns,
             rows=shown,
             total=len(shown),
@@ -193,17 +223,16 @@ class _Table:
         if self._view.missing == "pairwise" and field.has_gaps:
             self._notes.append("Each pair of models is compared on the datasets that both have.")
         if field.imputed.any():
-            self._notes.append(
-                f"‡ {int(field.imputed.sum())} missing values are filled in with the worst value of their"
-                " dataset, and rank behind it."
-            )
-        if self._view.seeds == "best":
+            self._notes.append(imputed_note(field))
+        if self._found.seeds == "best":
             self._notes.append(
                 "The best of several seeds favours models with more seeds: two equal models with ten seeds"
                 " against one make the first win 91 % of the time."
             )
         if self._found.baseline and self._skills is None:
             self._notes.append(self._why_no_skill(scores))
+        if self._skills is not None and field.has_gaps:
+            self._notes.append("Skill is over the datasets that a model has: they are not the same for all.")
 
     def _why_no_skill(self, scores: Scores) -> str:
         baseline = self._found.baseline
@@ -274,6 +303,7 @@ class _Table:
         if scores is not None and field is not None:
             places = {scores.models[place]: model for model, place in enumerate(field.models)}
         means = [self._means(name, places.get(name)) for name in self._models]
+        leading = self._leading()
         styles = {}
         for key, known in self._meanings.items():
             numbers = [some[key].number for some in means if key in some]
@@ -281,8 +311,34 @@ class _Table:
             spreads = [some[key].std for some in means if key in some]
             unit, scale = choose_unit(known.unit, finite_ones)
             stds = [std for std in spreads if std is not None]
-            styles[key] = unit, choose_style(finite_ones, stds, (), scale)
+            contests = self._contests(key, finite_ones)
+            if key == self._found.metric and len(leading) == 2:
+                contests += self._contest(key, *(self._means(name, places[name])[key] for name in leading))
+            styles[key] = unit, choose_style(finite_ones, stds, contests, scale)
         return styles
+
+    def _leading(self) -> list[str]:
+        """Return the models in the first two places, one of each."""
+        scores, field, standing = self._found.scores, self._field, self._standing
+        if scores is None or field is None or standing is None or not len(field.datasets):
+            return []
+        return [scores.models[field.models[place[0]]] for place in standing.places[:2]]
+
+    def _contests(self, key: str, numbers: Sequence[float]) -> list[tuple[float, float]]:
+        """Return the best and the second best mean of a metric, which should look different if they are."""
+        known = self._meanings[key]
+        if known.direction == "unknown" or known.role not in ("quality", "cost"):
+            return []
+        best = sorted(numbers, reverse=known.direction == "higher")[:2]
+        return [(best[0], best[1])] if len(best) == 2 and not self._tied(key, *best) else []
+
+    def _contest(self, key: str, a: Measure, b: Measure) -> list[tuple[float, float]]:
+        if a.number is None or b.number is None or self._tied(key, a.number, b.number):
+            return []
+        return [(a.number, b.number)]
+
+    def _tied(self, key: str, a: float, b: float) -> bool:
+        return tied(a, b, self._board.settings.resolution(key))
 
     # --- rows -----------------------------------------------------------------------------------
 
@@ -290,35 +346,42 @@ class _Table:
         field, standing, scores = self._field, self._standing, self._found.scores
         if field is None or standing is None or scores is None:
             return [self._row(model, None, {}) for model in self._models]
-        tiers = _bands(standing, single=len(field.datasets) == 1)
+        tiers, ranks = _bands(standing, single=len(field.datasets) == 1), standing.ranks
         rows = []
         for model in standing.order:
             name = scores.models[field.models[model]]
             tier, opens = tiers[model]
-            row = self._row(name, model, self._statistics(model))
-            rows.append(msgspec.structs.replace(row, rank=standing.place(model), tier=tier, opens_tier=opens))
+            separation = standing.separation(model)
+            row = self._row(name, model, self._statistics(model, separation))
+            rows.append(
+                msgspec.structs.replace(
+                    row, rank=ranks[model], tier=tier, opens_tier=opens, separation=separation
+                )
+            )
         return rows
 
-    def _statistics(self, model: int) -> dict[str, Cell]:
+    def _statistics(self, model: int, separation: Separation) -> dict[str, Cell]:
         field, standing, scores = self._field, self._standing, self._found.scores
         assert field is not None
         assert standing is not None
         assert scores is not None
         low, high = standing.interval if standing.interval is not None else (None, None)
+        is_imputed = bool(field.imputed[:, model].any())
         cells = {
             "average_rank": _statistic_cell(
                 float(standing.average[model]),
-                _RANK,
+                self._rank_style,
                 low=None if low is None else finite(float(low[model])),
                 high=None if high is None else finite(float(high[model])),
                 mark="best" if model in standing.leaders and len(standing.order) > 1 else "",
-                is_close=len(field.datasets) > 1 and model in standing.close,
-                is_imputed=bool(field.imputed[:, model].any()),
+                is_close=separation.result == "not separable",
+                is_favoured=separation.result == "reversed",
+                is_imputed=is_imputed,
             ),
-            "win_rate": _statistic_cell(float(standing.win_rate[model]), _WIN_RATE),
+            "win_rate": _statistic_cell(float(standing.win_rate[model]), _WIN_RATE, is_imputed=is_imputed),
         }
         if self._skills is not None:
-            cells["skill"] = _skill_cell(float(self._skills[model]))
+            cells["skill"] = _skill_cell(float(self._skills[model]), is_imputed=is_imputed)
         return cells | {"datasets": self._coverage(scores.models[field.models[model]], field.datasets)}
 
     def _coverage(self, name: str, datasets: Sequence[int]) -> Cell:
@@ -414,7 +477,11 @@ class _Table:
         if field is None or scores is None:
             return []
         ranked = {scores.models[place] for place in field.models}
-        rows = [self._unranked_row(name, scores, field) for name in self._models if name not in ranked]
+        rows = [
+            self._unranked_row(name, scores, field) if name else self._unnamed_row(scores)
+            for name in self._models
+            if name not in ranked
+        ]
         return sorted(rows, key=lambda row: (-(row.statistics["datasets"].raw), row.model or ""))
 
     def _unranked_row(self, name: str, scores: Scores, field: Field) -> Row:
@@ -427,7 +494,8 @@ class _Table:
             columns = [place for place in against if place != own]
             some = scores.values[here][:, [*columns, own]]
             rank = float(fractional_ranks(some, scores.ties)[:, -1].mean())
-            cells["average_rank"] = _statistic_cell(rank, _RANK, n=len(here), spread=f"on {len(here)}")
+            n = len(here)
+            cells["average_rank"] = _statistic_cell(rank, self._rank_style, n=n, spread=f"on {n}")
         row = self._row(name, None, cells)
         gaps = [
             self._gap(name, dataset)
@@ -435,6 +503,18 @@ class _Table:
             if math.isnan(scores.values[place, own])
         ]
         return msgspec.structs.replace(row, gaps=gaps)
+
+    def _unnamed_row(self, scores: Scores) -> Row:
+        """Return the row of the jobs that name no model: they may be of several, so no rank is theirs."""
+        row = self._row("", None, {"datasets": Cell(0, f"0/{len(scores.datasets)}", 0.0)})
+        entries = sorted(self._entries[""].items())
+        return msgspec.structs.replace(
+            row,
+            gaps=[
+                Gap(dataset, "no model", (entry.jobs[-1].batch_id, entry.jobs[-1].job_id))
+                for dataset, entry in entries
+            ],
+        )
 
     def _gap(self, name: str, dataset: str) -> Gap:
         """Return why there is no value, as far as the jobs that are done can tell."""
@@ -457,8 +537,8 @@ class _Table:
         if scores is None or field is None or self._found.baseline not in scores.models:
             return None
         own = scores.models.index(self._found.baseline)
-        if own not in field.models:
-            return None
+        if own not in field.models or field.imputed[:, field.models.index(own)].any():
+            return None  # against values that nobody measured there is no skill
         if not scores.higher:
             return skill(field.values, field.models.index(own))
         if self._meanings[scores.metric].role != "cost":
@@ -494,8 +574,8 @@ def _statistic_cell(value: float, style: Style, **more: Any) -> Cell:
     return Cell(value, style.number(value), value, **more) if math.isfinite(value) else _NOTHING
 
 
-def _skill_cell(value: float) -> Cell:
-    cell = _statistic_cell(value, _PERCENT)
+def _skill_cell(value: float, *, is_imputed: bool) -> Cell:
+    cell = _statistic_cell(value, _PERCENT, is_imputed=is_imputed)
     if not cell.present or not cell.display.strip("0."):
         return cell
     return cell if value < 0 else msgspec.structs.replace(cell, display=f"+{cell.display}")
@@ -503,11 +583,9 @@ def _skill_cell(value: float) -> Cell:
 
 def _bands(standing: Standing, *, single: bool) -> dict[int, tuple[str, bool]]:
     """Return for each model the places of its tier, and whether it opens one below the first."""
-    bands = {}
     if single:
-        for model in standing.order:
-            bands[model] = str(standing.place(model)), False
-        return bands
+        return {model: (str(place), False) for model, place in standing.ranks.items()}
+    bands = {}
     first = 1
     for group in standing.tiers.groups:
         last = first + len(group) - 1

@@ -1,4 +1,4 @@
-"""Every model against every other."""
+"""Every model against every other, by the rule of `ranking.statistics.tiers`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from argus_core.words import plural
 from argus_server.ranking.board import Board
 from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.models import model_board
-from argus_server.ranking.scores import Field, Scores, choose_field
-from argus_server.ranking.standing import Standing, stand
+from argus_server.ranking.scores import Field, Scores, choose_field, imputed_note
+from argus_server.ranking.standing import LEAST_IN_COMMON, TWO_DECIMALS, Standing, rank_style, stand
 from argus_server.ranking.statistics import (
     ALPHA,
     Friedman,
@@ -42,10 +43,14 @@ class Pair:
 
     Attributes:
         wins, ties, losses: on how many datasets a is better, neither is, b is.
-        difference: mean over the datasets of a − b, in the metric's own unit; None without a common dataset.
+        difference: mean of a − b over the datasets where both have a value, in the metric's own unit; None
+            without one.
         display: the same as it is shown.
         p: of the test; corrected for the number of pairs. None where nothing is tested.
-        separated: whether the data tell a from b.
+        separated: whether the data tell a from b; None where nothing is tested.
+        better: the one that the test finds better, by the signed ranks or the average ones, whoever wins more
+            often; empty where it does not tell them apart.
+        untested: why nothing is tested, in words.
     """
 
     a: str
@@ -56,7 +61,9 @@ class Pair:
     difference: float | None
     display: str
     p: float | None
-    separated: bool
+    separated: bool | None
+    better: str = ""
+    untested: str = ""
 
     @property
     def p_text(self) -> str:
@@ -71,6 +78,7 @@ class PairTable:
     Attributes:
         models: best average rank first.
         pairs: (a, b) → the pair, for every two different models in both orders.
+        rank_style: how average ranks are written.
         test: `wilcoxon` or `nemenyi`, which was done.
         critical_difference: of average ranks, by Nemenyi; None for the other test.
         cliques: runs of models in order, no two of which can be told apart, two models at least.
@@ -91,6 +99,7 @@ class PairTable:
     datasets: int
     sentence: str
     notes: Sequence[str]
+    rank_style: Style = TWO_DECIMALS
 
 
 def rank_pairs(view: View, board: Board) -> PairTable:
@@ -117,9 +126,11 @@ def _rank_pairs(view: View, board: Board) -> PairTable:
     if by_ranks and (field.has_gaps or n < 2):
         by_ranks = False
         notes.append("Nemenyi's test needs a value of every model on every dataset, and two datasets.")
-    p = _by_ranks(standing, order, n) if by_ranks else _by_signed_ranks(field, scores, order)
+    if field.imputed.any():
+        notes.append(f"{imputed_note(field)} Differences are of values that were measured.")
+    tested = _by_ranks(standing, order, n) if by_ranks else _by_signed_ranks(field, scores, order)
     differ = standing.overall is not None and standing.overall.p <= ALPHA
-    separated = (p <= ALPHA) & (differ or by_ranks)
+    separated = (tested.p <= ALPHA) & (differ or by_ranks)
     names = [scores.models[field.models[model]] for model in order]
     unit, style = _style(scores, field, board)
     ranks = [float(standing.average[model]) for model in order]
@@ -130,14 +141,15 @@ def _rank_pairs(view: View, board: Board) -> PairTable:
         unit=unit,
         models=names,
         average_ranks=ranks,
-        pairs=_pairs(names, field, scores, order, p if n > 1 else None, separated, style),
+        pairs=_pairs(names, field, scores, order, tested, separated, style),
         test="nemenyi" if by_ranks else "wilcoxon",
         overall=standing.overall,
         critical_difference=critical_difference(len(standing.order), n) if by_ranks else None,
         cliques=cliques(separated),
         datasets=n,
-        sentence=_sentence(standing, separated, n, len(order), by_ranks=by_ranks, differ=differ),
+        sentence=_sentence(standing, separated, tested.floor, len(order), by_ranks=by_ranks, differ=differ),
         notes=notes,
+        rank_style=rank_style(standing),
     )
 
 
@@ -157,27 +169,64 @@ def _nothing(view: View, board: Board, metric: str | None, notes: Sequence[str])
     )
 
 
-def _by_signed_ranks(field: Field, scores: Scores, order: Sequence[int]) -> Floats:
-    """Return the p-values of all pairs by Wilcoxon's exact test and Holm's correction, symmetric."""
-    k = len(order)
+@dataclass(frozen=True, slots=True)
+class _Tested:
+    """What came of the tests, models × models in order.
+
+    Attributes:
+        p: symmetric.
+        way: 1 where the test finds the model of the row worse than that of the column, −1 where better.
+        floor: why no outcome could tell any two models apart; empty where one could.
+        in_common: on how many datasets both have a value.
+    """
+
+    p: Floats
+    way: Floats
+    floor: str
+    in_common: NDArray[np.int64]
+
+    def why_untested(self, i: int, j: int) -> str:
+        """Return why no outcome could have told these two apart."""
+        common = int(self.in_common[i, j])
+        if self.floor or common >= LEAST_IN_COMMON:
+            return self.floor
+        return f"they have {plural(common, 'dataset')} in common, and {LEAST_IN_COMMON} are needed"
+
+
+_ONE_DATASET = "one dataset says nothing about others"
+
+
+def _by_signed_ranks(field: Field, scores: Scores, order: Sequence[int]) -> _Tested:
+    """Return all pairs by Wilcoxon's exact test and Holm's correction."""
+    k, n = len(order), len(field.datasets)
     rows, columns = np.triu_indices(k, 1)
-    raw = [
-        wilcoxon(field.values[:, order[a]], field.values[:, order[b]], scores.ties).p
+    tests = [
+        wilcoxon(field.values[:, order[a]], field.values[:, order[b]], scores.ties)
         for a, b in zip(rows.tolist(), columns.tolist(), strict=True)
     ]
-    p = np.ones((k, k))
-    p[rows, columns] = p[columns, rows] = holm(raw)
-    return p
+    p, way = np.ones((k, k)), np.zeros((k, k))
+    p[rows, columns] = p[columns, rows] = holm([test.p for test in tests])
+    way[rows, columns] = [test.way for test in tests]
+    way -= way.T
+    pairs = k * (k - 1) // 2
+    needed = smallest_n(pairs)
+    floor = f"with {n} datasets no outcome could separate one of {plural(pairs, 'pair')}: {needed} are needed"
+    present = (~np.isnan(field.values[:, list(order)])).astype(np.int64)
+    return _Tested(p, way, _ONE_DATASET if n == 1 else floor if n < needed else "", present.T @ present)
 
 
-def _by_ranks(standing: Standing, order: Sequence[int], n: int) -> Floats:
-    """Return the p-values of all pairs by Nemenyi's test, which corrects by itself."""
-    k, average = len(standing.order), standing.average
+def _by_ranks(standing: Standing, order: Sequence[int], n: int) -> _Tested:
+    """Return all pairs by Nemenyi's test, which corrects by itself and needs every value."""
+    k = len(standing.order)
+    average = standing.average[list(order)]
+    way = np.sign(np.round(average[:, None] - average[None, :], 9))
     p = np.ones((len(order), len(order)))
-    for i, a in enumerate(order):
-        for j, b in enumerate(order[:i]):
-            p[i, j] = p[j, i] = nemenyi_p(float(average[a] - average[b]), k, n)
-    return p
+    for i, a in enumerate(average.tolist()):
+        for j, b in enumerate(average[:i].tolist()):
+            p[i, j] = p[j, i] = nemenyi_p(a - b, k, n)
+    beyond = nemenyi_p(k - 1, k, n) > ALPHA
+    floor = f"no average ranks of {k} models over {n} datasets are so far apart as Nemenyi's test needs"
+    return _Tested(p, way, floor if beyond else "", np.full(p.shape, max(n, LEAST_IN_COMMON)))
 
 
 def _pairs(
@@ -185,21 +234,23 @@ def _pairs(
     field: Field,
     scores: Scores,
     order: Sequence[int],
-    p: Floats | None,
+    tested: _Tested,
     separated: NDArray[np.bool_],
     style: Style,
 ) -> dict[tuple[str, str], Pair]:
     counts = win_loss(field.placed[:, list(order)], scores.ties)
     sign = -1 if scores.higher else 1
+    measured = np.where(field.imputed, np.nan, field.values)
     found = {}
     for i, a in enumerate(names):
         for j, b in enumerate(names):
             if i == j:
                 continue
-            apart = sign * (field.values[:, order[i]] - field.values[:, order[j]])
+            apart = sign * (measured[:, order[i]] - measured[:, order[j]])
             apart = apart[~np.isnan(apart)]
             mean = float(apart.mean()) if len(apart) and math.isfinite(float(apart.mean())) else None
             text = "" if mean is None else style.number(mean)
+            why, is_told = tested.why_untested(i, j), bool(separated[i, j])
             found[a, b] = Pair(
                 a,
                 b,
@@ -208,23 +259,23 @@ def _pairs(
                 int(counts.wins[j, i]),
                 mean,
                 f"+{text}" if mean is not None and mean > 0 and text.strip("0.") else text,
-                None if p is None else float(p[i, j]),
-                bool(separated[i, j]) and p is not None,
+                None if why else float(tested.p[i, j]),
+                None if why else is_told,
+                (b if tested.way[i, j] > 0 else a) if is_told else "",
+                why,
             )
     return found
 
 
 def _sentence(
-    standing: Standing, separated: NDArray[np.bool_], n: int, k: int, *, by_ranks: bool, differ: bool
+    standing: Standing, separated: NDArray[np.bool_], floor: str, k: int, *, by_ranks: bool, differ: bool
 ) -> str:
     pairs = k * (k - 1) // 2
     if standing.overall is None:
         return "One dataset says nothing about others: there is nothing to test."
     overall = overall_text(standing)
-    needed = smallest_n(pairs)
-    if not by_ranks and n < needed:
-        floor = f"With {n} datasets no outcome could separate one of {pairs} pairs: {needed} are needed."
-        return f"{floor} {overall}"
+    if floor:
+        return f"{floor[0].upper()}{floor[1:]}. {overall}"
     if not by_ranks and not differ:
         return f"The models as a whole cannot be told apart, so no pair is. {overall}"
     how = "Nemenyi" if by_ranks else "exact Wilcoxon, Holm"

@@ -21,13 +21,17 @@ class Verdict:
 
     Attributes:
         leaders: the models with the best average rank; usually one.
-        close: the models that the data cannot tell from the leader.
+        close: the models that were held against the leader, and cannot be told from it.
         phrases: the same in words.
+        favoured: the models that the signed ranks find better than the leader all the same.
+        untested: why no model was held against the leader; empty where some were.
     """
 
     leaders: tuple[str, ...] = ()
     close: tuple[str, ...] = ()
     phrases: tuple[Phrase, ...] = ()
+    favoured: tuple[str, ...] = ()
+    untested: str = ""
 
     @property
     def text(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from argus_core.conventions import CONVENTIONS, Convention
 from argus_server.errors import BadView
-from argus_server.ranking.aggregate import Measure, Together, cell_board, choice_note
+from argus_server.ranking.aggregate import Measure, Together, cell_board, choice_note, settled_seeds
 from argus_server.ranking.board import (
     STYLE_DATASETS,
     Board,
@@ -30,6 +30,7 @@ from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.metric import ROLE_ORDER, default_metric, ranking_metric
 from argus_server.ranking.models import rank_models
 from argus_server.ranking.similar import nearest_name
+from argus_server.ranking.statistics import t_half_width
 from argus_server.ranking.table import Cell, Column, DoneJob, Flag, MetricKey, RankedTable, Row
 from argus_server.ranking.values import finite
 from argus_server.ranking.view import CURVE, IDENTITY, View, column_id, metric_of, read_further, write_further
@@ -38,6 +39,8 @@ __all__ = ["Ranking", "default_metric", "rank"]
 
 _MOST_COUNTED = 1000
 _CHUNK_ROWS = 1000
+_LEAST_SEEDS = 3
+"""Of so many seeds a mean has an interval."""
 Meanings = Mapping[str, Convention]
 """What is known of each metric of the project."""
 
@@ -68,8 +71,12 @@ class Ranking:
     def __init__(self, view: View, board: Board) -> None:
         if view.group == "model":
             raise BadView("models have no rows to walk: ask rank")
+        said = ""
         if view.group == "cell":
-            board = cells_of(board, view)
+            metric, higher = ranking_metric(view, board)
+            seeds, said = settled_seeds(view.seeds, metric, higher=higher)
+            view = replace(view, seeds=seeds)
+            board = cell_board(board.everything(), view, Together(seeds, metric, bool(higher)))
             self._wanted = Wanted(view.model, view.dataset, text=view.q)
         else:
             self._wanted = replace(
@@ -96,7 +103,10 @@ class Ranking:
         named = "styles" if view.group == "job" else "styles of cells"
         self._styles = board.memo(named, self._choose_styles)
         self.offered = _offered(view, board.keys, self.metric, self._styles)
-        self.layout = _layout(view, self.offered)
+        themselves = {
+            name for name in IDENTITY if view.group == "cell" or any(n for n, _ in board.names(name))
+        }
+        self.layout = _layout(view, self.offered, themselves)
         self.columns = [column for column in self.offered if column.has_values and column.role != "hidden"]
         self.chosen = [column for column in self.layout if column.has_values]
         told = (
@@ -108,6 +118,7 @@ class Ranking:
             _dataset_note(self._names["dataset"]),
             _filter_note(self._wanted),
             choice_note(view) if view.group == "cell" else "",
+            said,
         )
         self.notes = [text for text in told if text]
         self._flags = self._find_flags() if view.group == "cell" else {}
@@ -342,13 +353,6 @@ class Ranking:
         return best.batch_id, best.job_id
 
 
-def cells_of(board: Board, view: View) -> MemoryBoard:
-    """Return the board whose rows are the cells of another."""
-    metric, higher = ranking_metric(view, board)
-    seeds = view.seeds if higher is not None or view.seeds != "best" else "mean"
-    return cell_board(board.everything(), view, Together(seeds, metric, bool(higher)))
-
-
 def _resolve(view: View, keys: Sequence[MetricKey], default: str | None) -> tuple[str | None, str, str]:
     """Return the metric that ranks, the id of the column that sorts, and what to tell the reader."""
     ids = {column_id(key.key): key.key for key in keys}
@@ -484,13 +488,23 @@ def _metric_column(key: str, label: str, known: Convention, unit: str, style: St
     )
 
 
-def _layout(view: View, offered: Sequence[Column]) -> list[Column]:
-    """Return the columns to show: the model and those that the view names, or all that are not hidden."""
+def _layout(view: View, offered: Sequence[Column], named: Collection[str]) -> list[Column]:
+    """Return the columns to show: those that the view names, or all that are not hidden.
+
+    What tells rows apart is always there, the model first: without dataset and seed they would look alike.
+
+    Args:
+        view: what is asked for.
+        offered: every column there can be.
+        named: what the jobs themselves say of model, dataset and seed; a metric of that name says it again.
+    """
+    first, *identity = [column for column in offered if column.kind == "identity"]
     if not view.col:
-        return [column for column in offered if column.role != "hidden"]
+        again = {column.id for column in offered if column.kind == "metric" and column.key in named}
+        return [column for column in offered if column.role != "hidden" and column.id not in again]
     by_id = {column.id: column for column in offered}
-    first = offered[0]
-    return [first, *(by_id[name] for name in view.col if name in by_id and name != first.id)]
+    chosen = [by_id[name] for name in view.col if name in by_id and name != first.id]
+    return [first, *(column for column in identity if column not in chosen), *chosen]
 
 
 def _values_of(ranked: Iterable[tuple[Placed, str, float]]) -> dict[str, list[float]]:
@@ -542,6 +556,7 @@ def _mean_cell(measure: Measure, style: Style, podium: _Podium | None) -> Cell:
         spread = f"{measure.diverged} of {measure.n} diverged"
     if measure.choice and measure.number is not None:
         spread = f"{measure.choice} of {measure.n}"
+    low, high = _interval(measure)
     return Cell(
         raw=measure.raw,
         display=style.value(measure.raw),
@@ -551,4 +566,18 @@ def _mean_cell(measure: Measure, style: Style, podium: _Podium | None) -> Cell:
         diverged=measure.diverged,
         spread=spread,
         mark=_mark(measure.number, podium),
+        low=low,
+        high=high,
+        interval="" if low is None or high is None else f"{style.number(low)} to {style.number(high)}",
     )
+
+
+def _interval(measure: Measure) -> tuple[float | None, float | None]:
+    """Return the ends of Student's interval for a mean, from three seeds on."""
+    if measure.number is None or measure.n is None or measure.n < _LEAST_SEEDS:
+        return None, None
+    half = t_half_width(measure.std, measure.n)
+    if half is None:
+        return None, None
+    low, high = finite(measure.number - half), finite(measure.number + half)
+    return (None, None) if low is None or high is None else (low, high)

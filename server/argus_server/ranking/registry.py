@@ -146,7 +146,10 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
         return any(setting.changes_values for setting in self.metrics.values())
 
     def settle(self, metrics: Mapping[str, Any], batch_id: str) -> Mapping[str, Any]:
-        """Return the metrics of a job as they rank. What is sent under a name itself wins over aliases."""
+        """Return the metrics of a job as they rank. What is sent under a name itself wins over aliases.
+
+        A value is corrected once: as the name says that it was sent by, else as the one that it ranks by.
+        """
         if not metrics or not self.changes_values:
             return metrics
         settled: dict[str, Any] = {}
@@ -158,6 +161,8 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def _corrected(self, key: str, raw: Any, batch_id: str) -> Any:
         corrections, number = self.metric(key).corrections, finite(raw)
+        if (target := self.metric(key).alias_of) and target != key:
+            corrections += self.metric(target).corrections
         if not corrections or number is None:
             return raw
         found = next((one for one in corrections if one.takes(number, batch_id)), None)

@@ -12,7 +12,7 @@ from argus_server.ranking.aggregate import Entry
 from argus_server.ranking.statistics.comparisons import Floats, Ties
 from argus_server.ranking.view import Missing
 
-__all__ = ["Field", "Scores", "choose_field", "scores_of"]
+__all__ = ["Field", "Scores", "choose_field", "imputed_note", "scores_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,9 @@ def scores_of(
 ) -> Scores:
     """Return the scores of a metric; a dataset counts if any model has a finite value on it.
 
+    What nobody has named is nothing to compare: jobs without a model are no model, and jobs without a
+    dataset count where no job at all names one, as those of a project with a single dataset.
+
     Args:
         cells: (model, dataset) → what its jobs measured.
         metric: which of it.
@@ -72,12 +75,15 @@ def scores_of(
         datasets: which datasets count; empty for all.
     """
     found: dict[tuple[str, str], tuple[float, int, float]] = {}
+    has_names = any(dataset for _, dataset in cells)
     for cell, entry in cells.items():
+        if not cell[0] or (has_names and not cell[1]):
+            continue
         measure = entry.measures.get(metric)
         if measure is not None and measure.number is not None and (not datasets or cell[1] in datasets):
             std = np.nan if measure.std is None else measure.std
             found[cell] = measure.number, measure.n or 1, std
-    models = tuple(sorted({model for model, _ in cells}))
+    models = tuple(sorted({model for model, _ in cells if model}))
     named = tuple(sorted({dataset for _, dataset in found}))
     values = np.full((len(named), len(models)), np.nan)
     std, seeds = values.copy(), np.zeros(values.shape, dtype=np.int64)
@@ -135,6 +141,16 @@ def choose_field(scores: Scores, missing: Missing) -> Field:
     worst = np.nanmax(values, axis=1, keepdims=True)
     filled, placed = np.where(gaps, worst, values), np.where(gaps, np.inf, values)
     return Field(_places(models), _places(datasets), filled, placed, gaps)
+
+
+def imputed_note(field: Field) -> str:
+    """Say how many values are filled in; empty where none is."""
+    count = int(field.imputed.sum())
+    values = "1 missing value is" if count == 1 else f"{count} missing values are"
+    theirs = "its" if count == 1 else "their"
+    ranks = "ranks" if count == 1 else "rank"
+    said = f"‡ {values} filled in with the worst value of {theirs} dataset, and {ranks} behind it."
+    return said if count else ""
 
 
 def _places(places: NDArray[np.int64]) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from argus_server.ranking.gaps import Gap
 from argus_server.ranking.order import natural_seed
 from argus_server.ranking.phrases import NO_VERDICT, Verdict
 from argus_server.ranking.registry import UNSET, MetricSetting
+from argus_server.ranking.separation import Separation
 from argus_server.ranking.view import View
 
 __all__ = ["Cell", "Column", "DoneJob", "Flag", "FlagKind", "MetricKey", "RankedTable", "Row"]
@@ -109,8 +110,11 @@ class Cell(msgspec.Struct, frozen=True, gc=False):
         diverged: how many of them are NaN or infinite; then the mean is too, and never ranks.
         spread: the text beside the mean: `± 0.002`, `n=1` or `1 of 3 diverged`.
         mark: `best`, `second` or nothing, within the row's dataset.
-        low, high: ends of the 95 % interval, where there is one.
+        low, high: the ends of the 95 % interval, where there is one: of an average rank by a bootstrap over
+            datasets, of a mean over seeds by Student's t.
+        interval: the same of a mean over seeds, as it is shown.
         is_close: whether the data cannot tell the value from the best one: †.
+        is_favoured: whether the signed ranks find its model better than the leader: §.
         is_imputed: whether part of it is filled in: ‡.
     """
 
@@ -124,7 +128,9 @@ class Cell(msgspec.Struct, frozen=True, gc=False):
     mark: Literal["", "best", "second"] = ""
     low: float | None = None
     high: float | None = None
+    interval: str = ""
     is_close: bool = False
+    is_favoured: bool = False
     is_imputed: bool = False
 
     @property
@@ -156,6 +162,7 @@ class Row(msgspec.Struct, frozen=True):
         tier: the places of the models that the data cannot tell apart: `1–2`; empty but for models.
         opens_tier: whether the row is separated from those above it.
         statistics: id → what is computed of a model over all datasets.
+        separation: what the data say of a ranked model against the leader.
         is_baseline: whether skill is measured against this model.
         gaps: the datasets on which a model has no value, and why.
         flags: what makes a cell or a model not quite comparable to the others.
@@ -175,6 +182,7 @@ class Row(msgspec.Struct, frozen=True):
     tier: str = ""
     opens_tier: bool = False
     statistics: Mapping[str, Cell] = {}
+    separation: Separation | None = None
     is_baseline: bool = False
     gaps: Sequence[Gap] = ()
     flags: Sequence[Flag] = ()
@@ -217,6 +225,14 @@ class RankedTable:
     def metric_columns(self) -> list[Column]:
         """The columns that are metrics, in order."""
         return [column for column in self.columns if column.kind == "metric"]
+
+    @property
+    def ranked_as(self) -> str:
+        """What people call the metric that ranks; empty without one."""
+        columns = (*self.offered, *self.columns)
+        return next(
+            (column.label for column in columns if column.key == self.ranked_by), self.ranked_by or ""
+        )
 
     @property
     def sorted_column(self) -> Column | None:

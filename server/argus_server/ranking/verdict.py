@@ -9,7 +9,7 @@ import numpy as np
 
 from argus_server.ranking.phrases import Phrase, Verdict
 from argus_server.ranking.scores import Field, Scores
-from argus_server.ranking.standing import Standing
+from argus_server.ranking.standing import Standing, rank_style
 from argus_server.ranking.statistics import ALPHA, Friedman
 from argus_server.ranking.view import Missing, Seeds
 
@@ -53,12 +53,13 @@ def give_verdict(scores: Scores, field: Field, standing: Standing, seeds: Seeds,
     n, k = field.values.shape
     if k < 2 or n < 1:
         _say_nothing_to_compare(said, scores, names, n, missing)
-        return Verdict(tuple(names), (), tuple(said.phrases))
+        return Verdict(tuple(names), phrases=tuple(said.phrases), untested=standing.why_untested)
     if math.isnan(standing.average[standing.order[0]]):
         said.say(f"No two models have a {scores.metric} on the same dataset: nothing can be compared.")
-        return Verdict((), (), tuple(said.phrases))
+        return Verdict(phrases=tuple(said.phrases), untested=standing.why_untested)
     leaders = [names[model] for model in standing.leaders]
-    close = [names[model] for model in standing.close] if n > 1 else []
+    close = [names[model] for model in standing.close]
+    favoured = [names[model] for model in standing.favoured]
     over = _over(scores, field, seeds)
     said.name(leaders)
     verb = "share" if len(leaders) > 1 else "has"
@@ -66,11 +67,11 @@ def give_verdict(scores: Scores, field: Field, standing: Standing, seeds: Seeds,
         best = "highest" if scores.higher else "lowest"
         said.say(f" {verb} the {best} {scores.metric} of {k} models on {over}.")
         said.say(" One dataset says nothing about others: there is nothing to test.")
-        return Verdict(tuple(leaders), (), tuple(said.phrases))
-    rank = standing.average[standing.order[0]]
-    said.say(f" {verb} the best average rank ({rank:.2f} of {k}) over {over}")
-    _say_tests(said, standing, close, n, k)
-    return Verdict(tuple(leaders), tuple(close), tuple(said.phrases))
+        return Verdict(tuple(leaders), phrases=tuple(said.phrases), untested=standing.why_untested)
+    rank = rank_style(standing).number(float(standing.average[standing.order[0]]))
+    said.say(f" {verb} the best average rank ({rank} of {k}) over {over}")
+    _say_tests(said, standing, close, favoured)
+    return Verdict(tuple(leaders), tuple(close), tuple(said.phrases), tuple(favoured), standing.why_untested)
 
 
 def _say_nothing_to_compare(
@@ -110,30 +111,40 @@ def _seeds(count: int) -> str:
     return "seed" if count == 1 else "seeds"
 
 
-def _say_tests(said: _Sentences, standing: Standing, close: Sequence[str], n: int, k: int) -> None:
-    it = "it" if len(standing.leaders) == 1 else "the first"
-    if n < standing.needed:
-        said.say(
-            f". With {n} datasets no outcome could separate one of {k} models from the leader:"
-            f" {standing.needed} are needed. {overall_text(standing)}"
-        )
-    elif not standing.tiers.leader:
+def _say_tests(said: _Sentences, standing: Standing, close: Sequence[str], favoured: Sequence[str]) -> None:
+    it = "it" if len(standing.leaders) == 1 else "them"
+    by = f"(exact Wilcoxon, Holm, α = {ALPHA:g})"
+    if standing.datasets < standing.needed:
+        why = standing.why_untested
+        said.say(f". {why[0].upper()}{why[1:]}. {overall_text(standing)}")
+        return
+    if not standing.tiers.leader:
         said.say(
             "; the models as a whole cannot be told apart: their order may be chance."
             f" {overall_text(standing)}"
         )
-    elif close:
+        return
+    if favoured:
+        said.say("; ")
+        said.name(favoured)
+        said.say(f" {_is(favoured)} better than {it} by the signed ranks, which weigh by how much")
+    if close:
         said.say("; ")
         said.name(close)
-        verb = "is" if len(close) == 1 else "are"
-        said.say(
-            f" {verb} not separable from {it} (exact Wilcoxon, Holm, α = {ALPHA:g}). {overall_text(standing)}"
-        )
-    else:
-        said.say(
-            f"; every other model is separated from {it} (exact Wilcoxon, Holm, α = {ALPHA:g})."
-            f" {overall_text(standing)}"
-        )
+        said.say(f" {_is(close)} not separable from {it}")
+    separable, untested = (len(standing.of_result(result)) for result in ("separable", "untested"))
+    if separable and not close and not favoured:
+        who = f"{separable} {'models are' if separable > 1 else 'model is'}"
+        said.say(f"; {who if untested else 'every other model is'} separated from {it}")
+    said.say(f" {by}." if separable or close or favoured else ".")
+    if untested:
+        few = f"{untested} {'model shares' if untested == 1 else 'models share'}"
+        said.say(f" {few} too few datasets with {it} to be tested.")
+    said.say(f" {overall_text(standing)}")
+
+
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def overall_text(standing: Standing) -> str:

@@ -133,8 +133,9 @@ class View:
         sort: id of a column; empty for the metric that ranks.
         order: empty for best first (ascending where no direction is known).
         then: ids of further columns that decide among equal rows, each with `-` before it to descend.
-        col: ids of the columns to show after the model, in this order; empty for all. They shape what
-            people read, the page and its Markdown: CSV and JSON keep every column.
+        col: ids of the columns to show after the model, in this order; empty for all. What tells rows
+            apart is shown all the same. They shape what people read, the page and its Markdown: CSV and
+            JSON keep every column.
         model, dataset, batch, seed, host, user, status: values to keep; empty keeps all. `status` is for
             lists of jobs. A filter hides rows and does not change who won, but `batch`: the jobs of these
             batches are a board of their own.

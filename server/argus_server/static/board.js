@@ -63,7 +63,7 @@ function compare(event) {
 // --- keys --------------------------------------------------------------------------------------
 
 const KEYS = {
-  "/": () => document.getElementById("search")?.focus(),
+  "/": search,
   j: () => step(1),
   k: () => step(-1),
   o: open,
@@ -71,6 +71,13 @@ const KEYS = {
   c: () => compare(),
   "?": () => document.getElementById("keys")?.togglePopover(),
 };
+
+/* On a phone the controls are folded. */
+function search() {
+  const field = document.getElementById("search");
+  field?.closest("details.controls")?.setAttribute("open", "");
+  field?.focus();
+}
 
 function isTyping(target) {
   return target.closest("input:not([type=checkbox]), select, textarea, [contenteditable]") !== null;

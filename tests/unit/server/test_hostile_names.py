@@ -429,7 +429,8 @@ HARMLESS = {
     *("textbar", "ss", "ae", "AE", "oe", "OE", "o", "O", "l", "L", "i", "j", "u", "r", "H", "v", "c"),
     *("pm", "times", "cdot", "circ", "mu", "infty", "emptyset", "dagger", "ddagger", "leq", "geq", "alpha"),
     *("chi", "Vert", "oslash", "downarrow", "uparrow", "tabularnewline", "toprule", "midrule", "bottomrule"),
-    *("begin", "end", "table", "tabular", "centering", "caption", "label"),
+    *("begin", "end", "table", "tabular", "centering", "caption", "label", "footnotesize", "smallskip"),
+    *("par", "mathrm", "S"),
 }
 """The commands of LaTeX that a table may have; none of them reads a file or runs a program."""
 

@@ -53,9 +53,11 @@ def test_the_table_is_the_view_and_its_caption_says_what_a_reader_must_know(serv
         assert said in caption.replace("{}", ""), said
     rows = re.findall(r"^(.*) \\tabularnewline$", text, re.MULTILINE)
     assert rows[0] == r"\# & Model & Dataset & MSE $\downarrow$ & MAE $\downarrow$ & $n$"
-    assert rows[1] == r"1 & m\_1 & d & \textbf{\num{0.60}} $\pm$ \num{0.14} & $\emptyset$ & 2"
-    assert rows[2] == r"2 & m2 & d & \underline{\num{0.80}} (n=1) & $\emptyset$ & 1"
-    assert rows[3].startswith(r"-- & m3 & d & NaN (1 of 1 diverged)")
+    assert rows[1] == (
+        r"1 & m\_1$^{\mathrm{b}}$ & d & \textbf{\num{0.60}} $\pm$ \num{0.14} & $\emptyset$ & 2"
+    )
+    assert rows[2] == r"2 & m2$^{\mathrm{a}}$ & d & \underline{\num{0.80}} (n=1) & $\emptyset$ & 1"
+    assert rows[3].startswith(r"-- & m3$^{\mathrm{a}}$ & d & NaN (1 of 1 diverged)")
     (digest,) = set(re.findall(r"[0-9a-f]{12}", text))
     assert digest not in server.get("/p/p/leaderboard.tex?sort=MSE").text
     assert digest in server.get("/p/p/leaderboard.tex?sort=MSE&group=cell").text

@@ -97,7 +97,7 @@ def test_a_form_adds_the_next_column_best_first_and_keeps_the_rest_of_the_view(b
 
     offered = {node.text(): node.attributes["value"] for node in form.css("option")}
     hidden = [(n.attributes["name"], n.attributes["value"]) for n in form.css("input[type=hidden]")]
-    assert offered == {"Model": "model", "MSE": "MSE", "R2": "-R2"}
+    assert offered == {"Model": "model", "Seed": "seed", "MSE": "MSE", "R2": "-R2"}
     assert hidden == [("sort", "dataset"), ("order", "asc"), ("col", "MSE"), ("col", "R2"), ("q", "a")]
 
 
@@ -106,6 +106,19 @@ def test_a_click_on_a_header_sorts_by_it_alone(board):
 
     assert query_of(link(tree, "thead", "R2")) == [("sort", "R2")]
     assert query_of(link(tree, "thead", "Dataset")) == [("sort", "dataset"), ("order", "desc")]
+
+
+def test_what_ranks_is_named_whatever_the_rows_stand_by(board):
+    def chosen(query):
+        bar = page(board, query).css_first("form.bar[role=search]")
+        select = next(node for node in bar.css("select") if node.parent.text().strip().startswith("Rank by"))
+        hidden = {n.attributes["name"]: n.attributes["value"] for n in bar.css("input[type=hidden]")}
+        return select.attributes["name"], select.css_first("option[selected]").attributes["value"], hidden
+
+    assert chosen("") == ("sort", "MSE", {})
+    assert chosen("?sort=R2&then=model") == ("sort", "R2", {})
+    assert chosen("?sort=dataset&order=desc") == ("metric", "MSE", {"sort": "dataset", "order": "desc"})
+    assert chosen("?metric=R2&sort=MSE") == ("metric", "R2", {"sort": "MSE"})
 
 
 # --- filters ----------------------------------------------------------------------------------
@@ -203,10 +216,10 @@ def test_visitors_are_offered_no_host_and_no_user(make_server):
 def test_a_view_shows_its_columns_in_its_order_and_the_model_always_first(board):
     tree = page(board, "?col=R2&col=job_id&col=dataset&col=nothing&col=R2")
 
-    assert heads(tree) == ["#", "Model", "R2", "Job", "Dataset"]
-    assert len(tree.css("table.board tbody tr:first-child > *")) == 5
-    assert tree.css_first("#columns summary").text().split() == ["Columns", "4/9"]
-    assert heads(page(board, "?group=cell&col=n&col=MSE")) == ["#", "Model", "Jobs", "MSE"]
+    assert heads(tree) == ["#", "Model", "Seed", "R2", "Job", "Dataset"]
+    assert len(tree.css("table.board tbody tr:first-child > *")) == 6
+    assert tree.css_first("#columns summary").text().split() == ["Columns", "5/9"]
+    assert heads(page(board, "?group=cell&col=n&col=MSE")) == ["#", "Model", "Dataset", "Jobs", "MSE"]
     assert heads(page(board))[:6] == ["#", "Model", "Dataset", "Seed", "MSE", "R2"]
 
 
@@ -214,7 +227,7 @@ def test_columns_shape_the_page_and_markdown_and_no_raw_export(board):
     query = "?col=R2&col=dataset"
 
     markdown = board.get(f"{BOARD}.md{query}").text.splitlines()[0]
-    assert markdown == "| # | Model | R2 ↑ | Dataset |"
+    assert markdown == "| # | Model | Seed | R2 ↑ | Dataset |"
     for ending in ("csv", "json"):
         chosen = board.get(f"{BOARD}.{ending}{query}").text
         assert chosen == board.get(f"{BOARD}.{ending}").text
@@ -225,7 +238,9 @@ def test_the_column_form_lists_shown_columns_in_order_and_the_others_by_group(bo
     form = page(board, "?col=R2&col=dataset&sort=MSE&where=MSE<9").css_first("#columns form")
 
     boxes = [n.attributes for n in form.css("input[name=col]")]
-    assert [box["value"] for box in boxes if "checked" in box] == ["R2", "dataset"]
+    assert [box["value"] for box in boxes if "checked" in box] == ["R2"]
+    shown = [n.attributes["value"] for n in form.css("#shown-columns input[name=col]")]
+    assert shown == ["seed", "R2", "dataset"]  # what tells rows apart stays, and is moved like the others
     groups = {
         field.css_first("legend").text(): [n.attributes["value"] for n in field.css("input")]
         for field in form.css("fieldset")[1:]
@@ -233,10 +248,10 @@ def test_the_column_form_lists_shown_columns_in_order_and_the_others_by_group(bo
     assert groups == {
         "quality": ["MSE", "note"],
         "cost": ["Latency_P50"],
-        "info": ["seed", "val_curve", "job_id"],
+        "info": ["val_curve", "job_id"],
     }
     hidden = [(n.attributes["name"], n.attributes["value"]) for n in form.css("input[type=hidden]")]
-    assert hidden == [("sort", "MSE"), ("where", "MSE<9.0")]
+    assert hidden == [("sort", "MSE"), ("where", "MSE<9.0"), ("col", "seed"), ("col", "dataset")]
 
 
 def test_a_column_is_moved_by_a_button_without_javascript(board):
@@ -261,6 +276,30 @@ def test_a_preset_keeps_what_names_a_row(board):
         ("col", "job_id"),
     ]
     assert query_of(link(page(board, "?col=R2"), "#columns", "all")) == []
+
+
+def test_a_seed_that_is_sent_as_a_metric_is_not_shown_twice(make_server):
+    server = make_server()
+    server.send(body("job_start", "a", model="m", dataset="x", seed=3))
+    server.send(body("job_done", "a", metrics={"MSE": 0.1, "seed": 3, "model": 7}))
+    server.send(body("job_start", "n", project="q", model="m"))
+    server.send(body("job_done", "n", project="q", metrics={"MSE": 0.1, "seed": 3}))
+
+    assert heads(page(server)) == ["#", "Model", "Dataset", "Seed", "MSE", "val", "Job"]
+    assert "seed" not in heads(page(server, "?group=cell"))
+    assert heads(page(server, "?col=metric:seed")) == ["#", "Model", "Dataset", "Seed", "seed"]
+    assert ",metric:seed," in server.get(f"{BOARD}.csv").text.splitlines()[0]
+    alone = LexborHTMLParser(server.page("/p/q/leaderboard"))
+    assert heads(alone) == ["#", "Model", "Dataset", "Seed", "MSE", "seed", "val", "Job"]
+
+
+def test_conditions_say_in_which_unit_they_compare(board):
+    tree = page(board, "?where=Latency_P50<0.025")
+
+    assert "Latency_P50 in s, not ms." in tree.css_first("#raw-units").text()
+    assert "where: Latency_P50<0.025 s" in " ".join(tree.css_first(".chips").text().split())
+    empty = page(board, "?where=Latency_P50<0.001")
+    assert "where: Latency_P50<0.001 s" in empty.css_first("section.empty").text()
 
 
 # --- curves -----------------------------------------------------------------------------------

@@ -108,10 +108,15 @@ def test_page_exports_and_the_leaderboard_of_cells_agree_cell_by_cell(board, que
             cells[row, column].css_first("a").text().replace("◔", "", item["state"] == "done").split()
         )
         other = ranked.get((model, dataset), {"cells": {}, "display": {}, "best": [], "second": []})
-        value = other["cells"].get(metric, {"mean": None, "std": None, "n": None, "diverged": 0})
+        value = other["cells"].get(
+            metric, {"mean": None, "std": None, "n": None, "diverged": 0, "interval": None}
+        )
 
         assert shown == item["display"]
-        assert {"mean": item["value"], **{name: item[name] for name in ("std", "n", "diverged")}} == value
+        assert {
+            "mean": item["value"],
+            **{name: item[name] for name in ("std", "n", "diverged", "interval")},
+        } == value
         if item["value"] is not None:
             assert item["display"] == other["display"][metric]
         assert item["mark"] == (

@@ -369,7 +369,7 @@ def test_what_is_filled_in_is_marked_and_never_first():
     assert rows["b"].statistics["average_rank"].is_imputed
     assert rows["b"].cells["MSE"].is_imputed
     assert not rows["a"].statistics["average_rank"].is_imputed
-    assert any(note.startswith("‡ 1 missing values") for note in ranked.notes)
+    assert any(note.startswith("‡ 1 missing value is") for note in ranked.notes)
 
 
 def test_models_that_share_no_dataset_are_not_compared():
@@ -446,7 +446,7 @@ def test_every_export_has_the_same_cells():
     assert data["not_ranked"][0]["gaps"][0]["kind"] == "never"
     assert data["verdict"]["leaders"] == ["a"]
     shown = ranked.rows[0].statistics["average_rank"].display
-    assert any(line.startswith(f"| 1 | a | **{shown}** |") for line in lines)
+    assert any(line.startswith(f"| 1 | a <sup>b</sup> | **{shown}** |") for line in lines)
     assert any("d00: no job yet" in line for line in lines)
 
 

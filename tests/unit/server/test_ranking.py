@@ -185,7 +185,7 @@ def test_seeds_sort_as_numbers():
 def test_columns_are_every_key_of_the_project_in_the_order_of_their_role():
     keys = [MetricKey(key, 1) for key in ("seed", "R2", "Latency_P50", "mine", "MAE", "MSE")]
 
-    ranked = table([done("j", MSE=1.0)], View(sort="R2"), keys=keys)
+    ranked = table([done("j", seed=None, MSE=1.0)], View(sort="R2"), keys=keys)
 
     assert [c.key for c in ranked.metric_columns] == ["R2", "MSE", "MAE", "mine", "Latency_P50", "seed"]
 

@@ -1,15 +1,32 @@
 """Cases that a reader of the ranking found: each was wrong once."""
 
+import csv
+import io
 import itertools
+import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from unit.server.test_ranking import board_of, done
 
-from argus_server.ranking.rank import rank
-from argus_server.ranking.registry import MetricSetting, Settings
+from argus_core.reading import records
+from argus_server.exports.comparisons import pairs_csv, pairs_json
+from argus_server.exports.latex import leaderboard_latex
+from argus_server.exports.leaderboard import leaderboard_csv, leaderboard_json, leaderboard_markdown
+from argus_server.exports.matrix import matrix_csv, matrix_json
+from argus_server.exports.matrix_latex import matrix_latex
+from argus_server.exports.models import models_csv, models_json, models_markdown
+from argus_server.exports.models_latex import models_latex
+from argus_server.ranking.board import MemoryBoard
+from argus_server.ranking.leader import leader
+from argus_server.ranking.matrix import matrix
+from argus_server.ranking.pairs import rank_pairs
+from argus_server.ranking.rank import Ranking, rank
+from argus_server.ranking.registry import Correction, MetricSetting, Settings
 from argus_server.ranking.statistics import fractional_ranks, friedman
+from argus_server.ranking.table import MetricKey
 from argus_server.ranking.view import Condition, View
 
 
@@ -71,3 +88,326 @@ def test_of_two_aliases_in_one_job_the_same_one_counts_however_they_came():
     assert settings.settle({"mse": 1.0, "m_s_e": 2.0}, "b") == settings.settle(
         {"m_s_e": 2.0, "mse": 1.0}, "b"
     )
+
+
+# --- one rule of who is told from whom ----------------------------------------------------------
+
+
+def often_or_much(wins=16, losses=14, names=("often", "much", "last")):
+    """The first model wins more often, the second by more where it wins; the third is far behind."""
+    often, much, last = names
+    values = {}
+    for place in range(wins + losses):
+        dataset = f"d{place:02}"
+        ahead = -0.001 * (1 + place / 100) if place < wins else 1.0 + place / 100
+        values |= {(often, dataset): 10 + ahead, (much, dataset): 10.0, (last, dataset): 90.0 + place}
+    return values
+
+
+def told(table):
+    return {row.model: row.separation.result for row in table.rows}
+
+
+def test_a_model_that_the_signed_ranks_find_better_is_no_worse_one_and_not_called_inseparable():
+    table = models(often_or_much())
+
+    assert told(table) == {"often": "leads", "much": "reversed", "last": "separable"}
+    assert [row.tier for row in table.rows] == ["1–2", "1–2", "3"]
+    assert (table.verdict.close, table.verdict.favoured) == ((), ("much",))
+    assert "; much is better than it by the signed ranks, which weigh by how much" in table.verdict.text
+    cell = table.rows[1].statistics["average_rank"]
+    assert (cell.is_close, cell.is_favoured) == (False, True)
+    line = list(csv.DictReader(io.StringIO("".join(models_csv(table)))))[1]
+    assert (line["separable from the best"], line["separation"]) == ("yes", "reversed")
+    assert float(line["separation (p)"]) <= 0.05
+    for text in ("".join(models_markdown(table)), "".join(models_latex(table, 1))):
+        assert "better than the best by the signed ranks" in text
+
+
+def test_the_arrow_of_a_pair_follows_the_test_and_not_the_wins():
+    pair = rank_pairs(View(), board_of(cells(often_or_much()), View())).pairs["often", "much"]
+
+    assert (pair.wins, pair.losses) == (16, 14)
+    assert (pair.separated, pair.better) == (True, "much")
+
+
+@pytest.mark.parametrize("names", list(itertools.permutations("abc")))
+def test_what_is_told_apart_does_not_depend_on_names(names):
+    shared = models(often_or_much(15, 15, names))
+    behind = models(often_or_much(names=names))
+
+    often, much, last = names
+    assert {row.model: row.tier for row in shared.rows} == {often: "1–2", much: "1–2", last: "3"}
+    assert {row.model: row.rank for row in shared.rows} == {often: 1, much: 1, last: 3}
+    assert told(shared) == {often: "leads", much: "leads", last: "separable"}
+    assert told(behind) == {often: "leads", much: "reversed", last: "separable"}
+
+
+@pytest.mark.parametrize("names", list(itertools.permutations("abc")))
+def test_models_that_share_a_place_are_never_on_both_sides_of_a_line(names):
+    """Two rank alike behind the leader, and only one of them is worse by its signed ranks."""
+    first, worse, alike = names
+    values = {}
+    for place in range(30):
+        losing = (9.999, 10.001) if place < 10 else (15.0, 5.0) if place < 20 else (15.0, 10.001)
+        losing = (15.0, 20.0) if place >= 25 else losing
+        for model, value in zip((first, worse, alike, "last"), (10.0, *losing, 90.0), strict=True):
+            values[model, f"d{place:02}"] = value
+
+    table = models(values)
+
+    assert {row.model: row.rank for row in table.rows} == {first: 1, worse: 2, alike: 2, "last": 4}
+    assert told(table) == {first: "leads", worse: "separable", alike: "not separable", "last": "separable"}
+    assert {row.model: row.tier for row in table.rows} == {
+        first: "1–3", worse: "1–3", alike: "1–3", "last": "4"
+    }  # fmt: skip
+
+
+# --- what was not tested is not said to be --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("datasets", "why"),
+    [
+        (1, "one dataset says nothing about others"),
+        (4, "with 4 datasets no outcome could separate one of 3 models from the leader: 7 are needed"),
+    ],
+)
+def test_where_nothing_could_be_told_apart_nothing_is_said_to_be_separable(datasets, why):
+    values = {(m, f"d{d}"): v + d for d in range(datasets) for m, v in (("a", 1.0), ("b", 2.0), ("c", 3.0))}
+    table, pairs = models(values), rank_pairs(View(), board_of(cells(values), View()))
+
+    lines = list(csv.DictReader(io.StringIO("".join(models_csv(table)))))
+    data = json.loads(b"".join(models_json(table)))
+    assert [line["separable from the best"] for line in lines] == [""] * 3
+    assert {line["separation (why)"] for line in lines} == {why}
+    assert [row["not_separable"] for row in data["rows"]] == [None] * 3
+    assert data["verdict"]["untested"] == why
+    assert [row["separation (why)"] for row in records(data)] == [why] * 3
+    assert "†" not in "".join(models_markdown(table))
+    pair = json.loads(pairs_json(pairs))["pairs"][0]
+    assert (pair["separable"], pair["p"]) == (None, None)
+    (line, *_) = csv.DictReader(io.StringIO(pairs_csv(pairs)))
+    assert (line["separable"], line["not_tested_because"]) == ("", pair["not_tested_because"])
+    assert pair["not_tested_because"]
+
+
+def test_one_model_alone_is_separable_from_nobody():
+    (line,) = csv.DictReader(io.StringIO("".join(models_csv(models({("a", "d"): 1.0})))))
+
+    assert (line["separable from the best"], line["separation (why)"]) == (
+        "",
+        "there is nothing to compare it with",
+    )
+
+
+def test_a_model_with_few_datasets_in_common_with_the_leader_is_not_tested():
+    values = {(m, f"d{d}"): v + d / 10 for d in range(9) for m, v in (("a", 1.0), ("b", 2.0), ("c", 3.0))}
+    values |= {("few", f"d{d}"): 4.0 + d / 10 for d in range(3)}
+
+    table = models(values, missing="pairwise")
+
+    few = next(row for row in table.rows if row.model == "few").separation
+    assert (few.result, few.p) == ("untested", None)
+    assert few.why == "it has 3 datasets in common with the best, and 6 are needed"
+    assert "1 model shares too few datasets with it to be tested" in table.verdict.text
+
+
+def test_nemenyis_test_has_a_floor_too():
+    values = {(m, f"d{d}"): v + d for d in range(3) for m, v in (("a", 1.0), ("b", 2.0))}
+
+    table = rank_pairs(View(test="nemenyi"), board_of(cells(values), View()))
+
+    assert table.pairs["a", "b"].separated is None
+    assert table.sentence.startswith("No average ranks of 2 models over 3 datasets are so far apart")
+
+
+# --- what nobody measured ---------------------------------------------------------------------
+
+
+def test_there_is_no_skill_against_values_that_are_filled_in():
+    values = {("base", "x"): 1.0, ("m", "x"): 0.5, ("m", "y"): 0.5, ("n", "y"): 2.0, ("n", "x"): 3.0}
+
+    against = models(values, missing="impute:worst", baseline="base")
+    table = models(values, missing="impute:worst", baseline="m")
+
+    assert "No skill is shown: the baseline base misses a dataset." in against.notes
+    skills = {row.model: row.statistics["skill"].is_imputed for row in table.rows}
+    assert skills == {"m": False, "n": False, "base": True}
+
+
+def test_pairs_say_what_is_filled_in_and_take_differences_of_what_was_measured():
+    values = {("a", "x"): 1.0, ("a", "y"): 1.0, ("b", "x"): 3.0, ("c", "x"): 9.0, ("c", "y"): 9.0}
+
+    table = rank_pairs(View(missing="impute:worst"), board_of(cells(values), View()))
+
+    assert table.notes[-1].startswith("‡ 1 missing value is filled in with the worst value of its dataset")
+    assert table.pairs["a", "b"].difference == -2.0
+    assert table.pairs["a", "b"].wins == 2
+
+
+def test_the_best_of_seeds_is_the_mean_by_name_too_where_nobody_knows_what_is_better():
+    jobs = [done(f"a{s}", "a", seed=str(s), zorp=v) for s, v in enumerate((1.0, 2.0))]
+    jobs += [done("b", "b", seed="0", zorp=3.0)]
+    for view in (View(group="model", seeds="best"), View(group="cell", seeds="best")):
+        table = rank(view, board_of(jobs, view))
+
+        cell = next(row for row in table.rows if row.model == "a").cells["zorp"]
+        assert (cell.raw, table.view.seeds) == (1.5, "mean")
+        assert any("values are means over seeds, not the best of them" in note for note in table.notes)
+        assert not any("favours models" in note for note in table.notes)
+        assert all(flag.kind != "best of" for row in table.rows for flag in row.flags)
+    shown = matrix(View(cell="best"), board_of(jobs, View()))
+    assert shown.view.cell == "mean"
+    assert "best of its seeds" not in matrix_latex(shown, 1)
+
+
+@pytest.mark.parametrize("seeds", ["mean", "median", "best", "last"])
+def test_only_a_mean_is_said_to_have_a_standard_deviation(seeds):
+    view = View(group="cell", seeds=seeds)
+    jobs = [done(f"a{s}", "a", seed=str(s), MSE=1.0 + s) for s in range(3)]
+
+    ranking = "".join(leaderboard_latex(Ranking(view, board_of(jobs, view)), 1))
+    grid = matrix_latex(matrix(replace(view, group="job"), board_of(jobs, view)), 1)
+
+    for text in (ranking, grid):
+        assert ("standard deviation" in text) == (seeds == "mean")
+
+
+def test_a_rule_is_spoken_of_where_it_is_drawn_alone():
+    values = {(m, f"d{d}"): v + d for d in range(9) for m, v in (("a", 1.0), ("b", 2.0), ("c", 3.0))}
+
+    by_rank, by_name = ("".join(models_latex(models(values, sort=sort), 1)) for sort in ("", "model"))
+
+    assert ("A rule separates" in by_rank, by_rank.count("\\midrule")) == (True, 3)
+    assert ("A rule separates" in by_name, by_name.count("\\midrule")) == (False, 1)
+
+
+# --- what nobody named ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", ["complete", "shared", "pairwise", "impute:worst"])
+def test_a_job_without_a_dataset_takes_no_place_from_others(missing):
+    values = {(m, f"d{d}"): v for d in range(2) for m, v in (("a", 1.0), ("b", 2.0))}
+    jobs = [*cells(values), replace(done("x", "b", seed="0", MSE=0.1), dataset=None)]
+    jobs += [replace(done("y", "only", seed="0", MSE=0.1), dataset=None)]
+    view = View(group="model", missing=missing)
+
+    table = rank(view, board_of(jobs, view))
+
+    assert {row.model: row.rank for row in table.rows} == {"a": 1, "b": 2}
+    assert [row.model for row in table.unranked] == ["only"]
+    assert "2 jobs name no dataset, and are compared with nothing." in table.notes
+
+
+def test_a_project_that_names_no_dataset_has_one():
+    view = View(group="model")
+    jobs = [replace(done(m, m, seed="0", MSE=v), dataset=None) for m, v in (("a", 1.0), ("b", 2.0))]
+
+    assert [row.rank for row in rank(view, board_of(jobs, view)).rows] == [1, 2]
+
+
+def test_jobs_that_name_no_model_are_no_model_and_never_lead():
+    view = View(group="model")
+    jobs = [*cells({("a", "x"): 1.0, ("b", "x"): 2.0}), replace(done("n", "n", "x", MSE=0.1), model=None)]
+
+    table = rank(view, board_of(jobs, view))
+
+    assert table.verdict.leaders == ("a",)
+    assert [(row.model, row.rank) for row in table.rows] == [("a", 1), ("b", 2)]
+    (row,) = table.unranked
+    assert (row.model, [gap.text for gap in row.gaps]) == (None, ["done by jobs that name no model"])
+    assert "1 job names no model, and is compared with nothing." in table.notes
+    assert leader(View(), board_of(jobs, View())).models == ("a",)
+
+
+# --- what is shown ----------------------------------------------------------------------------
+
+
+def test_the_first_two_places_read_apart():
+    """The first wins on 168 of 333 datasets."""
+    values = {(m, f"d{d:03}"): 1.0 for d in range(333) for m in "ab"}
+    values |= {("a", f"d{d:03}"): 0.99999999 if d < 168 else 1.00000001 for d in range(333)}
+
+    first, second = models(values).rows
+
+    assert (first.rank, second.rank) == (1, 2)
+    shown = [row.statistics["average_rank"].display for row in (first, second)]
+    assert shown == ["1.495", "1.505"]
+
+
+def test_the_means_of_the_first_two_read_apart():
+    values = {(m, f"d{d}"): v for d in range(3) for m, v in (("a", 0.50001), ("b", 0.50002), ("c", 0.9))}
+
+    shown = [row.cells["MSE"].display for row in models(values).rows]
+
+    assert shown == ["0.50001", "0.50002", "0.90000"]
+
+
+def seeded():
+    jobs = [done(f"a{s}", "a", "x", seed=str(s), MSE=v) for s, v in enumerate((1.0, 2.0, 3.0))]
+    return [*jobs, done("b", "b", "x", seed="0", MSE=4.0)]
+
+
+def test_the_guards_flags_are_in_every_file():
+    for view in (View(group="cell"), View(group="model")):
+        if view.group == "cell":
+            ranking = Ranking(view, board_of(seeded(), view))
+            lines = "".join(leaderboard_csv(ranking))
+            markdown, tex = "".join(leaderboard_markdown(ranking)), "".join(leaderboard_latex(ranking, 1))
+            data = json.loads(b"".join(leaderboard_json(ranking)))
+        else:
+            table = rank(view, board_of(seeded(), view))
+            lines, markdown = "".join(models_csv(table)), "".join(models_markdown(table))
+            tex, data = "".join(models_latex(table, 1)), json.loads(b"".join(models_json(table)))
+
+        flags = [line["flags"] for line in csv.DictReader(io.StringIO(lines))]
+        assert (flags[0], flags[1].startswith("one seed")) == ("", True)
+        assert [row["flags"] for row in records(data)] == flags
+        assert "| b <sup>a</sup> |" in markdown
+        assert "\na one seed: nothing is known of the spread between seeds.\n" in markdown
+        assert r"b$^{\mathrm{a}}$ &" in tex
+        assert "one seed: nothing is known of the spread between seeds." in tex.partition("\\end{tabular}")[2]
+
+
+def test_a_mean_over_seeds_has_students_interval_from_three_on():
+    view = View(group="cell")
+    ranking = Ranking(view, board_of(seeded(), view))
+    half = 4.302652729911275 / math.sqrt(3)  # t(.975, 2) and std 1
+
+    first, second = json.loads(b"".join(leaderboard_json(ranking)))["rows"]
+    (line, _) = csv.DictReader(io.StringIO("".join(leaderboard_csv(ranking))))
+    grid = matrix(View(), board_of(seeded(), view))
+    (beside, _) = csv.DictReader(io.StringIO(matrix_csv(grid)))
+
+    assert first["cells"]["MSE"]["interval"] == pytest.approx([2 - half, 2 + half])
+    assert second["cells"]["MSE"]["interval"] is None
+    assert [float(line[f"MSE ({end})"]) for end in ("low", "high")] == first["cells"]["MSE"]["interval"]
+    assert [float(beside[f"x ({end})"]) for end in ("low", "high")] == first["cells"]["MSE"]["interval"]
+    assert json.loads(matrix_json(grid))["cells"][0]["interval"] == first["cells"]["MSE"]["interval"]
+    assert rank(view, board_of(seeded(), view)).rows[0].cells["MSE"].interval == "−0.5 to 4.5"
+
+
+def test_a_hidden_metric_is_nobodys_default():
+    keys = [MetricKey("MSE", 9, setting=MetricSetting(role="hidden")), MetricKey("MAE", 3)]
+    jobs = [done(m, m, MSE=v, MAE=2 - v) for m, v in (("a", 0.5), ("b", 1.0))]
+
+    table = rank(View(), MemoryBoard("p", keys, jobs))
+
+    assert table.ranked_by == "MAE"
+    assert "MSE is hidden; this is MAE, the most common quality metric." in table.notes
+    assert rank(View(), MemoryBoard("p", keys[:1], jobs)).ranked_by is None
+
+
+def test_what_corrects_a_metric_corrects_its_aliases():
+    settings = Settings(
+        metrics={
+            "MSE": MetricSetting(corrections=(Correction(0.01, over=10.0),)),
+            "mse": MetricSetting(alias_of="MSE"),
+            "percent": MetricSetting(alias_of="MSE", corrections=(Correction(0.1, over=10.0),)),
+        }
+    )
+
+    assert settings.settle({"mse": 50.0}, "b") == {"MSE": 0.5}
+    assert settings.settle({"percent": 50.0}, "b") == {"MSE": 5.0}  # its own word counts for more
+    assert settings.settle({"percent": 5.0}, "b") == {"MSE": 5.0}

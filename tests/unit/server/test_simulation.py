@@ -27,7 +27,7 @@ def standings(effect, seed):
 
 def told(standing):
     """Return which models are separated from the leader."""
-    return {model for model, against in standing.tiers.leader.items() if against.separated}
+    return {model for model, against in standing.tiers.leader.items() if against.result != "alike"}
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -466,6 +466,11 @@ def test_one_dataset_cannot_carry_a_skill():
 # --- intervals and tiers ----------------------------------------------------------------------
 
 
+def each(models):
+    """Return the places of models none of which shares one."""
+    return [[model] for model in models]
+
+
 def test_there_is_no_interval_over_fewer_than_eight_datasets():
     ranks = fractional_ranks(np.random.default_rng(1).normal(size=(8, 3)))
 
@@ -490,7 +495,7 @@ def test_the_resolution_floor_is_what_the_tests_can_reach():
 def test_at_the_floor_a_clear_leader_is_told_apart_and_below_it_never(k):
     def tiers_over(n):
         scores = np.arange(k)[None, :] + np.linspace(0, 0.1, n)[:, None] * np.arange(k)
-        return find_tiers(scores, range(k), differ=True)
+        return find_tiers(scores, each(range(k)), differ=True)
 
     assert len(tiers_over(smallest_n(k - 1)).groups) > 1
     assert len(tiers_over(smallest_n(k - 1) - 1).groups) == 1
@@ -500,7 +505,7 @@ def test_a_chain_of_small_steps_ends_a_tier_and_the_anchor_does_not_move():
     noise = np.random.default_rng(3).normal(0, 1, size=(30, 1))
     scores = noise + np.random.default_rng(4).normal(0, 1.0, size=(30, 6)) + np.arange(6) * 0.45
 
-    tiers = find_tiers(scores, range(6), differ=True)
+    tiers = find_tiers(scores, each(range(6)), differ=True)
 
     assert [model for group in tiers.groups for model in group] == list(range(6))
     assert len(tiers.groups) > 1
@@ -513,7 +518,7 @@ def test_a_chain_of_small_steps_ends_a_tier_and_the_anchor_does_not_move():
 
 
 def test_where_friedman_sees_no_difference_there_is_one_tier():
-    tiers = find_tiers(np.arange(40.0).reshape(10, 4), range(4), differ=False)
+    tiers = find_tiers(np.arange(40.0).reshape(10, 4), each(range(4)), differ=False)
 
     assert tiers.groups == ((0, 1, 2, 3),)
     assert tiers.inseparable() == [1, 2, 3]
@@ -524,4 +529,4 @@ def test_a_model_that_is_better_by_size_is_not_called_worse():
     leader = np.array([0.0] * 10)
     other = np.array([1e-6] * 1 + [-5.0] * 9)
 
-    assert find_tiers(np.column_stack([leader, other]), [0, 1], differ=True).groups == ((0, 1),)
+    assert find_tiers(np.column_stack([leader, other]), each([0, 1]), differ=True).groups == ((0, 1),)

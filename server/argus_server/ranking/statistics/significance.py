@@ -134,6 +134,11 @@ class Wilcoxon:
     z: float
     is_exact: bool
 
+    @property
+    def way(self) -> int:
+        """Return 1 where a tends to be larger, −1 where b does, 0 where the ranks are in balance."""
+        return (self.plus > self.minus) - (self.plus < self.minus)
+
 
 def wilcoxon(a: Floats, b: Floats, ties: Ties = EXACT) -> Wilcoxon:
     """Test whether paired scores differ; pairs with a missing value are left out.

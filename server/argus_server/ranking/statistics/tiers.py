@@ -1,15 +1,25 @@
-"""Which models the data can tell apart."""
+"""Which models the data can tell apart.
+
+One rule, wherever models are compared: **two models are told apart where Wilcoxon's signed-rank test says
+so, after Holm's correction and behind a test of all models together; which of them is better is the test's
+word too, never that of the wins.** A group of the leaderboard ends only before models that are *worse* than
+its best ones. Signed ranks weigh by how much, average ranks count how often, and the two can disagree: a
+model that the signed ranks find better than one before it stays in its group, as nobody has shown it to be
+worse, and is not called inseparable either. Models with the same average rank share a place and are taken
+together: nothing depends on their names.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from argus_server.ranking.statistics.comparisons import EXACT, Floats, Ties
-from argus_server.ranking.statistics.significance import Wilcoxon, holm, wilcoxon
+from argus_server.ranking.statistics.significance import holm, wilcoxon
 
 __all__ = ["ALPHA", "Against", "Tiers", "cliques", "find_tiers"]
 
@@ -18,12 +28,24 @@ ALPHA = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """A model against the best of the tier that it was held against; p by Holm over those below that one."""
+    """A model against the best of the group that it was held against.
 
-    anchor: int
-    test: Wilcoxon
+    Attributes:
+        anchors: the best: one model, or several that share its place.
+        p: of the signed-rank test, corrected by Holm for the number of models behind the best. Of several
+            anchors the largest p counts (an intersection-union test), and 1 where they disagree about which
+            way: only what holds against each of them holds.
+        result: `worse` or `better` where they are told apart, else `alike`.
+    """
+
+    anchors: tuple[int, ...]
     p: float
-    separated: bool
+    result: Literal["worse", "better", "alike"]
+
+    @property
+    def separated(self) -> bool:
+        """Whether the model is worse than the best of the group."""
+        return self.result == "worse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +54,18 @@ class Tiers:
 
     Attributes:
         groups: indices of models.
-        leader: against the leader: what came of it for every other model; empty if nothing was tested.
+        first: those that share the first place.
+        leader: against these: what came of it for every other model; empty if nothing was tested.
     """
 
     groups: tuple[tuple[int, ...], ...]
+    first: tuple[int, ...]
     leader: dict[int, Against]
 
     def inseparable(self) -> list[int]:
         """Return the models that cannot be told from the leader, the best first."""
-        if not self.leader:
-            return [model for group in self.groups for model in group][1:]
-        return [model for group in self.groups for model in group if self._close(model)]
-
-    def _close(self, model: int) -> bool:
-        return model in self.leader and not self.leader[model].separated
+        others = [model for group in self.groups for model in group if model not in self.first]
+        return [model for model in others if model not in self.leader or self.leader[model].result == "alike"]
 
 
 def cliques(separated: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -65,36 +85,52 @@ def cliques(separated: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def find_tiers(
-    scores: Floats, order: Sequence[int], *, differ: bool, ties: Ties = EXACT, alpha: float = ALPHA
+    scores: Floats, places: Sequence[Sequence[int]], *, differ: bool, ties: Ties = EXACT, alpha: float = ALPHA
 ) -> Tiers:
-    """Return the tiers of models that stand in `order`, best first.
+    """Return the tiers of models that stand in these places, best first; those that share one are together.
 
     Where the models as a whole do not differ (Friedman), there is one. Else every model is held against
-    the best of the tier, by Wilcoxon's exact test and Holm over those; the first one that is worse opens
-    the next tier and is its best. The best does not move while its tier is filled: a chain of small
-    steps ends a tier as soon as it has become a large one.
+    the best of the tier, by Wilcoxon's exact test and Holm over those; the first place all of whose models
+    are worse opens the next tier and is its best. The best does not move while its tier is filled: a chain
+    of small steps ends a tier as soon as it has become a large one.
     """
-    rest = list(order)
+    rest = [tuple(place) for place in places]
+    if not rest:
+        return Tiers((), (), {})
     if not differ or len(rest) < 2:
-        return Tiers((tuple(rest),) if rest else (), {})
+        return Tiers((_all(rest),), rest[0], {})
+    first = rest[0]
     groups: list[tuple[int, ...]] = []
     leader: dict[int, Against] = {}
     while rest:
-        tested = _against(scores, rest, ties, alpha)
+        tested = _against(scores, rest[0], _all(rest[1:]), ties, alpha)
         leader = leader or tested
         end = next(
-            (place for place, model in enumerate(rest) if place and tested[model].separated), len(rest)
+            (at for at, place in enumerate(rest) if at and all(tested[model].separated for model in place)),
+            len(rest),
         )
-        groups.append(tuple(rest[:end]))
+        groups.append(_all(rest[:end]))
         rest = rest[end:]
-    return Tiers(tuple(groups), leader)
+    return Tiers(tuple(groups), first, leader)
 
 
-def _against(scores: Floats, order: Sequence[int], ties: Ties, alpha: float) -> dict[int, Against]:
-    anchor, others = order[0], order[1:]
-    tests = [wilcoxon(scores[:, other], scores[:, anchor], ties) for other in others]
-    adjusted = holm(np.array([test.p for test in tests]))
-    return {
-        other: Against(anchor, test, float(p), bool(p <= alpha and test.plus > test.minus))
-        for other, test, p in zip(others, tests, adjusted, strict=True)
-    }
+def _all(places: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    return tuple(model for place in places for model in place)
+
+
+def _against(
+    scores: Floats, anchors: tuple[int, ...], others: Sequence[int], ties: Ties, alpha: float
+) -> dict[int, Against]:
+    raw, worse = [], []
+    for other in others:
+        tests = [wilcoxon(scores[:, other], scores[:, anchor], ties) for anchor in anchors]
+        ways = {test.way for test in tests}
+        raw.append(max(test.p for test in tests) if len(ways) == 1 else 1.0)
+        worse.append(ways == {1})
+    found = {}
+    for other, p, is_worse in zip(others, holm(raw), worse, strict=True):
+        result: Literal["worse", "better", "alike"] = (
+            "alike" if p > alpha else "worse" if is_worse else "better"
+        )
+        found[other] = Against(anchors, float(p), result)
+    return found
