@@ -12,7 +12,9 @@ from unit.server.wire import done, event, failed, start
 from argus_core.events import Source
 from argus_server.ranking.board import MemoryBoard
 from argus_server.ranking.leader import leader
+from argus_server.ranking.order import job_number
 from argus_server.ranking.rank import Ranking, rank
+from argus_server.ranking.registry import MetricSetting, Settings
 from argus_server.ranking.view import Condition, View
 
 values = st.one_of(
@@ -62,6 +64,10 @@ views = st.builds(
 
 
 def fill(store, project, jobs):
+    store.add_events(events_of(project, jobs))
+
+
+def events_of(project, jobs):
     at = itertools.count()
     events = []
     for number, (model, dataset, seed, metrics, fails, minutes) in enumerate(jobs):
@@ -77,7 +83,7 @@ def fill(store, project, jobs):
         events += [
             structs.replace(item, source=Source(project=project, host=f"h{number % 3}")) for item in of_job
         ]
-    store.add_events(events)
+    return events
 
 
 def in_memory(store, project, view):
@@ -112,6 +118,104 @@ def test_every_view_is_the_one_that_is_ranked_in_memory(store, jobs, view, page)
         assert [row.rank for row in whole.rows] == [rank for rank, _ in Ranking(view, expected).raw()]
     if view.group == "job" and not view.batch:
         assert paged == rank(one, expected, page_rows=3)
+
+
+def told_later(project, number, kind):
+    """Return one more event of a job, which may be on the board already, or not yet."""
+    batch, name = f"b{number % 2}", f"j{number}"
+    later = {"at": 200 + number, "batch": batch, "project": project}
+    told = {
+        "epoch": lambda: event("job_epoch", name, epoch=3, val_loss=0.5, **later),
+        "log": lambda: event("log_line", name, line="text", **later),
+        "moves": lambda: event("job_start", name, **{**later, "at": 60}, model="a", dataset="moved", seed=2),
+        "again": lambda: event("job_start", name, **later),
+        "better": lambda: done(name, **later, MSE=-3.0, accuracy=3.0),
+        "ends": lambda: event("batch_done", **later),
+    }[kind]()
+    return structs.replace(told, source=Source(project=project, host="h later"))
+
+
+@given(
+    jobs=jobs,
+    looks=st.lists(views, min_size=2, max_size=5),
+    later=st.lists(
+        st.tuples(
+            st.integers(0, 6),
+            st.sampled_from(["epoch", "log", "moves", "again", "better", "ends", "settings", "rebuild"]),
+        ),
+        max_size=6,
+    ),
+    random=st.randoms(use_true_random=False),
+)
+@settings(
+    max_examples=examples(80), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+def test_what_is_remembered_of_a_board_is_true_after_every_event(store, jobs, looks, later, random):
+    project = f"p{next(numbered)}"
+    news = [*events_of(project, jobs), *later]
+    random.shuffle(news)
+    store.add_events(
+        [start("known", "b", "moved", 0, project=project), done("known", project=project, MSE=1)]
+    )
+
+    for place, item in enumerate(news):
+        if not isinstance(item, tuple):
+            store.add_events([item])
+        elif item[1] == "rebuild":
+            store.rebuild(project)
+        elif item[1] == "settings":
+            alias = Settings(metrics={"mine": MetricSetting(alias_of="MSE")} if item[0] % 2 else {})
+            store.settings.change(project, lambda _, alias=alias: alias)
+        else:
+            store.add_events([told_later(project, *item)])
+        view = looks[place % len(looks)]
+        with store.queries.board(project, view) as board:
+            found, leads = rank(view, board), leader(view, board)
+        expected = in_memory(store, project, view)
+        assert found == rank(view, expected)
+        assert leads == leader(view, expected)
+
+
+def test_a_job_that_turns_out_to_be_of_another_dataset_is_best_there_and_no_longer_here(store):
+    for name, dataset, value in (("x", "d", 1.0), ("y", "d", 2.0), ("z", "d", 3.0), ("w", "e", 5.0)):
+        store.add_events([start(name, name, dataset, 0), done(name, at=9, MSE=value)])
+
+    def marks():
+        with store.queries.board("p", View()) as board:
+            return {row.job_id: row.cells["MSE"].mark for row in rank(View(), board).rows}
+
+    assert marks() == {"x": "best", "y": "second", "z": "", "w": ""}
+    store.add_events([start("x", "x", "e", 0, at=5)])
+    assert marks() == {"x": "best", "y": "best", "z": "second", "w": "second"}
+
+
+def test_a_result_among_many_changes_the_columns_that_it_has_a_say_in(store):
+    first = [("a", f"d{i % 70}", i, {"MSE": 100.0 + i / 7, "mine": i / 3}, False, 0) for i in range(230)]
+    fill(store, "p", first)
+    view = View(sort="MSE")
+
+    def agree():
+        with store.queries.board("p", view) as board:
+            found = rank(view, board, page_rows=300)
+        expected = rank(view, in_memory(store, "p", view), page_rows=300)
+        assert found == expected
+        return found
+
+    before = agree()
+    store.add_events([start("new", "b", "d1", 0), done("new", at=500, MSE=100.0000004, mine=0.0)])
+    close = agree()
+    store.add_events([start("odd", "b", "d2", 0), done("odd", at=501, rare=1234.5)])
+    rare = agree()
+    with store.queries.board("p", view) as board:
+        named = sorted((job_number(row.batch_id, row.job_id), row.job_id) for row in rare.rows)
+        lowest = next(row for row in rare.rows if row.job_id == named[0][1])
+        assert board.sample()["MSE"]
+    huge = done(lowest.job_id, at=3000, batch=lowest.batch_id, MSE=0.5, mine=1.0)
+    store.add_events([huge])
+    agree()
+
+    assert close != before
+    assert "rare" in {column.key for column in rare.columns}
 
 
 def test_the_latest_job_that_is_not_done_says_why_a_cell_is_missing(store):

@@ -8,7 +8,7 @@ from unit.server.wire import done, epoch, start
 def own(store, batch, job):
     """Return what the page of one job draws."""
     losses = [(item.epoch, item.data.get("val_loss")) for item in store.queries.job("p", batch, job).epochs]
-    return [(number, loss) for number, loss in losses if isinstance(loss, float) and math.isfinite(loss)]
+    return tuple((number, loss) for number, loss in losses if isinstance(loss, float) and math.isfinite(loss))
 
 
 def test_short_curves_come_whole_and_long_ones_keep_both_ends(store):
@@ -30,7 +30,7 @@ def test_what_is_no_finite_number_is_left_out(store):
     values = [0.5, "NaN", None, "Infinity", "-Infinity", None, 0.25]
     store.add_events([start("j"), *(epoch("j", i, at=i, val_loss=value) for i, value in enumerate(values))])
 
-    assert store.queries.val_losses("p", [("b", "j")]) == {("b", "j"): [(0, 0.5), (6, 0.25)]}
+    assert store.queries.val_losses("p", [("b", "j")]) == {("b", "j"): ((0, 0.5), (6, 0.25))}
 
 
 def test_a_job_that_was_tried_again_shows_the_curve_of_its_page(store):
@@ -43,3 +43,22 @@ def test_a_job_that_was_tried_again_shows_the_curve_of_its_page(store):
     assert found == own(store, "b", "j")
     assert found[-1] == (59, 0.5)
     assert max(number for number, loss in found if loss > 0.5) == 39
+
+
+def test_a_curve_that_was_looked_at_takes_in_what_comes_later(store):
+    jobs = [("b", "j"), ("b", "other")]
+
+    def looked():
+        return store.queries.val_losses("p", jobs)
+
+    store.add_events(
+        [start("j"), epoch("j", 0, val_loss=1.0), start("other"), epoch("other", 0, val_loss=4.0)]
+    )
+    assert looked() == {("b", "j"): ((0, 1.0),), ("b", "other"): ((0, 4.0),)}
+    store.add_events([epoch("j", 1, at=2, val_loss=0.5), done("j", MSE=1.0)])
+    assert looked() == {("b", "j"): ((0, 1.0), (1, 0.5)), ("b", "other"): ((0, 4.0),)}
+    store.add_events([start("j", at=20), epoch("j", 0, at=21, val_loss=2.0)])
+    assert looked()["b", "j"] == ((0, 2.0),)
+    store.forget("p", "jobs", 2**60)
+    store.add_events([start("third", at=30)])
+    assert looked() == {name: own(store, *name) for name in looked()}

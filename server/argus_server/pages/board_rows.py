@@ -6,8 +6,8 @@ Everything that comes from an event goes through `escape`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 from markupsafe import Markup, escape
@@ -18,7 +18,7 @@ from argus_server.ranking.registry import NO_SETTINGS, Settings
 from argus_server.ranking.table import Cell, Column, RankedTable, Row
 from argus_server.ranking.values import raw_text
 from argus_server.ranking.view import View
-from argus_server.urls import job_key, path_to, segment
+from argus_server.urls import job_key, path_to
 
 __all__ = ["RowKey", "board_rows", "row_key"]
 
@@ -42,49 +42,57 @@ def board_rows(
         settings: how models and datasets are called instead.
         curves: the validation loss of rows, drawn.
     """
-    writer = _Writer(table, asked, settings, curves)
-    return Markup("".join(writer.row(row) for row in table.rows))  # noqa: S704 - escaped piece by piece
+    return Markup(_Writer(table, asked, settings, curves).rows())  # noqa: S704 - escaped piece by piece
 
 
 class _Writer:
-    """Writes rows; what is the same in many of them is written once."""
+    """Writes columns, and rows from them; what is the same in many rows is written once."""
 
     def __init__(
         self, table: RankedTable, asked: View, settings: Settings, curves: Mapping[RowKey, Markup]
     ) -> None:
-        self._project = table.project
+        self._table = table
         self._asked = asked
         self._settings = settings
         self._curves = curves
-        self._jobs = path_to("p", table.project, "jobs")
-        self._sorted = table.view.sort
-        self._writers = [self._writer(column) for column in table.layout]
+        self._keys = [row_key(row) for row in table.rows]
+        self._names = [job_key(*key) for key in self._keys]
         self._model = lru_cache(None)(self._model_link)
-        self._dataset = lru_cache(None)(self._dataset_name)
-        self._plain = lru_cache(None)(_named)
+        self._dataset = lru_cache(None)(self._dataset_cell)
+        self._seed = lru_cache(None)(self._seed_cell)
 
-    def row(self, row: Row) -> str:
-        """Return one row."""
-        cells = "".join([write(row) for write in self._writers])
+    def rows(self) -> str:
+        """Return all rows."""
+        columns = [self._column(column) for column in self._table.layout]
+        lines = zip(map(self._opened, self._table.rows, self._names), *columns, strict=True)
+        return "".join([piece for line in lines for piece in (*line, "</tr>\n")])
+
+    def _opened(self, row: Row, name: str) -> str:
+        """Return how a row begins, with its place."""
         old = ' class="old"' if row.superseded_by else ""
-        if row.batch_id is None or row.job_id is None:
-            name = f"{segment(row.model or '')}/{segment(row.dataset or '')}"
-            return f'<tr data-row="{name}"{old}><td class="n rank">{_rank(row)}</td>{cells}</tr>\n'
-        name = job_key(row.batch_id, row.job_id)
-        box = f'<input type="checkbox" name="job" value="{name}" form="compare" aria-label="{_chosen(row)}">'
-        return f'<tr data-row="{name}"{old}><td class="n rank">{box}{_rank(row)}</td>{cells}</tr>\n'
+        rank = "–" if row.rank is None else row.rank
+        box = ""
+        if row.job_id is not None:
+            said = _chosen(row)
+            box = f'<input type="checkbox" name="job" value="{name}" form="compare" aria-label="{said}">'
+        return f'<tr data-row="{name}"{old}><td class="n rank">{box}{rank}</td>'
 
-    def _writer(self, column: Column) -> Callable[[Row], str]:
-        """Return what writes the cells of a column."""
+    def _column(self, column: Column) -> Iterable[str]:
+        """Return the cells of a column."""
+        rows = self._table.rows
         if column.kind == "metric":
-            by = " by" if column.id == self._sorted else ""
+            by = " by" if column.id == self._table.view.sort else ""
             opened = f'<td class="n{by}" data-key="{escape(column.id)}" data-value="'
-            return partial(_metric_cell, column.key, opened)
+            return _metric_cells(column.key, rows, opened)
         if column.kind == "curve":
-            return self._curve_cell
+            return [f'<td class="curve">{self._curves.get(key, "")}</td>' for key in self._keys]
         if column.kind == "jobs":
-            return self._jobs_cell
-        return {"model": self._model_cell, "dataset": self._dataset_cell}.get(column.key, self._seed_cell)
+            return map(self._jobs_cell, rows, self._names)
+        if column.key == "model":
+            return map(self._model_cell, rows)
+        if column.key == "dataset":
+            return [self._dataset(row.dataset) for row in rows]
+        return [self._seed(row.seed) for row in rows]
 
     def _model_cell(self, row: Row) -> str:
         return f'<th scope="row" class="pin">{self._model(row.model)}{_superseded(row)}{flag_marks(row)}</th>'
@@ -92,28 +100,23 @@ class _Writer:
     def _model_link(self, model: str | None) -> str:
         if model is None:
             return "—"
-        link = path_to("p", self._project, "leaderboard", query=self._asked.query(model=(model,), page=1))
+        query = self._asked.query(model=(model,), page=1)
+        link = path_to("p", self._table.project, "leaderboard", query=query)
         return f'<a href="{escape(link)}">{breakable(self._settings.models.get(model, model))}</a>'
 
-    def _dataset_cell(self, row: Row) -> str:
-        return f"<td>{self._dataset(row.dataset)}</td>"
+    def _dataset_cell(self, dataset: str | None) -> str:
+        return f"<td>{_named(self._settings.datasets.get(dataset, dataset) if dataset else None)}</td>"
 
-    def _dataset_name(self, dataset: str | None) -> str:
-        return _named(self._settings.datasets.get(dataset, dataset) if dataset else None)
+    def _seed_cell(self, seed: str | None) -> str:
+        return f'<td class="n">{_named(seed)}</td>'
 
-    def _seed_cell(self, row: Row) -> str:
-        return f'<td class="n">{self._plain(row.seed)}</td>'
-
-    def _curve_cell(self, row: Row) -> str:
-        return f'<td class="curve">{self._curves.get(row_key(row), "")}</td>'
-
-    def _jobs_cell(self, row: Row) -> str:
-        if row.batch_id is None or row.job_id is None:
+    def _jobs_cell(self, row: Row, name: str) -> str:
+        if row.job_id is None:
             wanted = [("model", row.model or ""), ("dataset", row.dataset or ""), ("status", "done")]
-            link = path_to("p", self._project, "jobs", query=wanted)
+            link = path_to("p", self._table.project, "jobs", query=wanted)
             return f'<td class="n"><a href="{escape(link)}">{row.n}</a></td>'
-        link = f"{self._jobs}/{segment(row.batch_id)}/{segment(row.job_id)}"
-        return f'<td class="job"><a href="{escape(link)}">{breakable(row.job_id)}</a></td>'
+        jobs = path_to("p", self._table.project, "jobs")
+        return f'<td class="job"><a href="{jobs}/{name}">{breakable(row.job_id)}</a></td>'
 
 
 def row_key(row: Row) -> RowKey:
@@ -121,10 +124,6 @@ def row_key(row: Row) -> RowKey:
     if row.batch_id is None or row.job_id is None:
         return row.model or "", row.dataset or ""
     return row.batch_id, row.job_id
-
-
-def _rank(row: Row) -> str:
-    return "–" if row.rank is None else str(row.rank)
 
 
 def _chosen(row: Row) -> str:
@@ -145,19 +144,27 @@ def _superseded(row: Row) -> str:
     return f' <span class="tag" title="{title}">superseded</span>'
 
 
-def _metric_cell(key: str, opened: str, row: Row) -> str:
-    cell = row.cells[key]
-    if cell.raw is None:
-        return f'{opened}">{_ABSENT}</td>'
+def _metric_cells(key: str, rows: Sequence[Row], opened: str) -> list[str]:
+    """Return the cells of a metric; `opened` is how each begins, up to its raw value."""
+    absent = f'{opened}">{_ABSENT}</td>'
+    return [
+        f'{opened}{cell.raw!r}">{cell.display}</td>'
+        if cell.number is not None and not cell.mark and not cell.spread
+        else absent
+        if cell.raw is None
+        else _special_cell(opened, cell)
+        for cell in [row.cells[key] for row in rows]
+    ]
+
+
+def _special_cell(opened: str, cell: Cell) -> str:
+    """Return a cell with a mark or a spread, or one that does not rank."""
+    spread = f" <i>{cell.spread}</i>" if cell.spread else ""
     if cell.number is None:
         shown = f'<span class="odd">{escape(cell.display)}</span>'
-        return f'{opened}{escape(raw_text(cell.raw))}">{shown}{_spread(cell)}</td>'
+        return f'{opened}{escape(raw_text(cell.raw))}">{shown}{spread}</td>'
     shown = cell.display
     if cell.mark:
         shown = f"<b>{shown}</b>" if cell.mark == "best" else f"<u>{shown}</u>"
     title = f' title="95 % interval {cell.interval} (Student’s t, n = {cell.n})"' if cell.interval else ""
-    return f'{opened}{cell.raw!r}"{title}>{shown}{_spread(cell)}</td>'
-
-
-def _spread(cell: Cell) -> str:
-    return f" <i>{cell.spread}</i>" if cell.spread else ""
+    return f'{opened}{cell.raw!r}"{title}>{shown}{spread}</td>'

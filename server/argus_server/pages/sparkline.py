@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from markupsafe import Markup
 
 from argus_server.storage.sparklines import Points
@@ -10,10 +12,12 @@ __all__ = ["sparkline"]
 
 _WIDTH, _HEIGHT = 72, 20
 _MOST = 1e300
+_KEPT = 2000
 _WORTH_A_STEP = 1e-9
 """A spread that is a smaller part of the values is drawn flat."""
 
 
+@lru_cache(_KEPT)
 def sparkline(points: Points) -> Markup:
     """Return a line over epochs from 0 on, as high as its box; said in words for those who do not see it.
 

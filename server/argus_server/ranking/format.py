@@ -19,6 +19,8 @@ _MAX_DECIMALS = 6
 _NOISE = 1e-9
 """A spread that is smaller than this part of the value is rounding, not a difference between seeds."""
 _MAX_FIXED = 1e9
+_UNGROUPED = 999.0
+"""From a thousand on numbers have commas; this one does not, however it is rounded."""
 _LARGEST = sys.float_info.max
 _SMALL = 0.5
 """What is larger never reads as zero, nor needs a sign, whatever the decimals."""
@@ -52,6 +54,23 @@ class Style:
         if scaled and not text.strip("-0.,"):  # it would read as zero, and is not
             return f"{scaled:.1e}"
         return text.replace("-", "−") if text.strip("-0.,") else text.lstrip("-")
+
+    def numbers(self, values: Iterable[float | None]) -> list[str]:
+        """Return `number` of each of many, several times as fast; empty text for None."""
+        scale, decimals, write = self.scale, self.decimals, self.number
+        if decimals is None:
+            return ["" if value is None else write(value) for value in values]
+        short, long = f"%.{decimals}f", f",.{decimals}f"
+        return [
+            ""
+            if value is None
+            else short % scaled
+            if _SMALL < (scaled := value * scale) < _UNGROUPED
+            else format(scaled, long)
+            if _SMALL < scaled < _MAX_FIXED
+            else write(value)
+            for value in values
+        ]
 
     def _power(self, scaled: float) -> str:
         return f"{scaled:.2e}" if self.decimals is None else f"{scaled:.3e}"

@@ -6,6 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Any, Literal
 
 from argus_core.conventions import CONVENTIONS, Convention
@@ -241,14 +242,21 @@ class Ranking:
     ) -> list[Row]:
         """Return rows with the cells of these metrics, or of all."""
         datasets = {item.job.dataset or "" for item in items}
-        podiums: dict[str, dict[str, _Podium]] = {name: {} for name in datasets}
+        podiums: dict[str, dict[str | None, _Podium]] = defaultdict(dict)
         for (key, dataset), contest in self._board.contests(self._directions, datasets).items():
             if (podium := _podium(contest, self._board.settings.resolution(key))) is not None:
-                podiums[dataset][key] = podium
+                podiums[key][dataset] = podium
         ranks = self._counted_ranks(items) if ranks is None else ranks
-        styles = [(key, style) for key, (_, style) in self._styles.items() if keys is None or key in keys]
+        names = [key for key in self._styles if keys is None or key in keys]
+        makers = _job_cells if self._asked.group == "job" else _mean_cells
+        competing = [item.job.dataset or "" if item.superseded_by is None else None for item in items]
+        columns = [
+            makers(key, items, self._styles[key][1], list(map(podiums[key].get, competing))) for key in names
+        ]
+        cells: Iterable[tuple[Cell, ...]] = zip(*columns, strict=True) if columns else repeat(())
         return [
-            self._row(item, styles, podiums[item.job.dataset or ""], ranks.get(id(item))) for item in items
+            self._row(item, dict(zip(names, some, strict=True)), ranks.get(id(item)))
+            for item, some in zip(items, cells, strict=False)
         ]
 
     def _ranked(self, items: Iterable[Placed]) -> Iterator[tuple[Placed, str, float]]:
@@ -304,27 +312,8 @@ class Ranking:
             for item, dataset, number in ranked
         }
 
-    def _row(
-        self,
-        item: Placed,
-        styles: Sequence[tuple[str, Style]],
-        podiums: Mapping[str, _Podium],
-        place: int | None,
-    ) -> Row:
+    def _row(self, item: Placed, cells: Mapping[str, Cell], place: int | None) -> Row:
         job, is_job = item.job, item.entry is None
-        competes = podiums if item.superseded_by is None else {}
-        if is_job:
-            metrics = job.metrics
-            cells = {
-                key: _job_cell(metrics[key], style, competes.get(key)) if key in metrics else _NO_CELL
-                for key, style in styles
-            }
-        else:
-            measures = item.entry.measures
-            cells = {
-                key: _mean_cell(measures[key], style, competes.get(key)) if key in measures else _NO_CELL
-                for key, style in styles
-            }
         return Row(
             rank=place,
             model=job.model,
@@ -539,11 +528,36 @@ def _mark(number: float | None, podium: _Podium | None) -> Literal["", "best", "
     return "second" if podium[2] <= number <= podium[3] else ""
 
 
-def _job_cell(raw: Any, style: Style, podium: _Podium | None) -> Cell:
-    number = finite(raw)
-    if number is None:
-        return Cell(raw, style.value(raw))
-    return Cell(raw, style.number(number), number, mark=_mark(number, podium))
+def _job_cells(
+    key: str, items: Sequence[Placed], style: Style, podiums: Sequence[_Podium | None]
+) -> list[Cell]:
+    """Return the cells of one metric: a column at once costs half of what its cells cost one by one."""
+    raws = [item.job.metrics.get(key) for item in items]
+    numbers = list(map(finite, raws))
+    cells = []
+    for raw, number, text, podium in zip(raws, numbers, style.numbers(numbers), podiums, strict=True):
+        if number is None:
+            cells.append(_NO_CELL if raw is None else Cell(raw, style.value(raw)))
+        elif podium is None:
+            cells.append(Cell(raw, text, number))
+        elif podium[0] <= number <= podium[1]:
+            cells.append(Cell(raw, text, number, mark="best"))
+        elif podium[2] <= number <= podium[3]:
+            cells.append(Cell(raw, text, number, mark="second"))
+        else:
+            cells.append(Cell(raw, text, number))
+    return cells
+
+
+def _mean_cells(
+    key: str, items: Sequence[Placed], style: Style, podiums: Sequence[_Podium | None]
+) -> list[Cell]:
+    """Return the cells of one metric, each over the jobs of its row."""
+    measures = [item.entry.measures.get(key) for item in items]
+    return [
+        _NO_CELL if measure is None else _mean_cell(measure, style, podium)
+        for measure, podium in zip(measures, podiums, strict=True)
+    ]
 
 
 def _mean_cell(measure: Measure, style: Style, podium: _Podium | None) -> Cell:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from array import array
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
@@ -51,16 +50,16 @@ from argus_server.ranking.table import DoneJob, MetricKey
 from argus_server.ranking.values import finite, flatten
 from argus_server.ranking.view import Condition
 from argus_server.storage import schema
+from argus_server.storage.facts import ALL_JOBS, FactsCache
 from argus_server.storage.folding import EVERY, FACETS, LISTED
 from argus_server.storage.meanings import read_meaning
 from argus_server.storage.statements import chunks, contains
 from argus_server.storage.unfinished import unfinished_cells
 
-__all__ = ["FactsCache", "IndexedBoard", "done_jobs", "metric_keys"]
+__all__ = ["IndexedBoard", "done_jobs", "metric_keys"]
 
 _FEW = 2000
 """Up to this many rows that pass the filters are sorted; more are met soon enough on a walk."""
-_PROJECTS_REMEMBERED = 256
 _REMEMBERED = 200
 _KEPT_JOBS = 5000
 
@@ -68,17 +67,6 @@ T = TypeVar("T")
 
 _job, _metric = schema.job.c, schema.job_metric.c
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
-
-
-@dataclass
-class Facts:
-    """What was worked out about a project at one of its versions."""
-
-    version: int
-    sample: Mapping[str, Sequence[float]] | None = None
-    contests: Mapping[tuple[str, str], Contest] | None = None
-    asked: Mapping[str, bool] | None = None
-    memo: dict[str, Any] = field(default_factory=dict)
 
 
 def metric_keys(rows: Sequence[tuple[str, int, str | None]], settings: Settings) -> list[MetricKey]:
@@ -95,25 +83,6 @@ def metric_keys(rows: Sequence[tuple[str, int, str | None]], settings: Settings)
         for key in sorted(counts)
         if counts[key]
     ]
-
-
-class FactsCache:
-    """The facts of some projects, each as of the version that was asked about last. Any thread."""
-
-    def __init__(self) -> None:
-        self._facts: OrderedDict[int, Facts] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def of(self, project_id: int, version: int) -> Facts:
-        """Return what is known of a project at this version; empty if nothing is."""
-        with self._lock:
-            facts = self._facts.pop(project_id, None)
-            if facts is None or facts.version != version:
-                facts = Facts(version)
-            self._facts[project_id] = facts
-            if len(self._facts) > _PROJECTS_REMEMBERED:
-                self._facts.popitem(last=False)
-            return facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +118,7 @@ class IndexedBoard:
         self.keys: Sequence[MetricKey] = metric_keys(
             [(key, count, declared) for _, key, count, declared in rows], self.settings
         )
-        self._facts = cache.of(self._id, project["last_seq"])
+        self._facts = cache.of(connection, self._id, project["last_seq"])
         self._facets: dict[str, list[tuple[str, int]]] = {}
         self._counted: dict[tuple[Order, Wanted], array[int] | None] = {}
 
@@ -405,25 +374,34 @@ class IndexedBoard:
     ) -> Mapping[tuple[str, str], Contest]:
         """See `Board.contests`."""
         usual = [name for name, _ in self.names("dataset")[:STYLE_DATASETS]]
-        if self._facts.contests is None or self._facts.asked != dict(directions):
-            self._facts.contests = self._contests(directions, usual)
-            self._facts.asked = dict(directions)
-        known = self._facts.contests
-        more = self._contests(directions, [name for name in datasets if name not in usual])
-        return {pair: contest for pair, contest in known.items() if pair[1] in datasets} | more
+        known = self._facts.contests if self._facts.directions == directions else {}
+        missing = [name for name in usual if name not in known]
+        if missing:
+            known = {name: known[name] for name in usual if name in known}
+            known |= self._contests(directions, missing)
+            self._facts.contests, self._facts.directions = known, dict(directions)
+        more = self._contests(directions, [name for name in datasets if name not in known])
+        return {
+            (key, name): contest
+            for found in (known, more)
+            for name, contests in found.items()
+            if name in datasets
+            for key, contest in contests.items()
+        }
 
     def _contests(
         self, directions: Mapping[str, bool], datasets: Sequence[str]
-    ) -> dict[tuple[str, str], Contest]:
-        found = {}
+    ) -> dict[str, Mapping[str, Contest]]:
+        """Return dataset → key → its best values, of these datasets."""
+        found: dict[str, dict[str, Contest]] = {name: {} for name in datasets}
         by_number = {text_number(name): name for name in datasets}
         for higher in (False, True):
             key_ids = [self._key_ids[key] for key, is_higher in directions.items() if is_higher == higher]
             for some in chunks(sorted(by_number)) if key_ids else ():
                 for key_id, number, best, second in self._ends(key_ids, some, higher=higher):
                     if best is not None:
-                        found[self._keys_by_id[key_id], by_number[number]] = Contest(best, second)
-        return found
+                        found[by_number[number]][self._keys_by_id[key_id]] = Contest(best, second)
+        return {**found}
 
     def _ends(self, key_ids: Sequence[int], datasets: Sequence[int], *, higher: bool) -> Iterable[Any]:
         """Yield key, dataset and the two best values of each pair."""
@@ -520,11 +498,15 @@ class IndexedBoard:
 
     def sample(self) -> Mapping[str, Sequence[float]]:
         """See `Board.sample`."""
-        if self._facts.sample is None:
-            self._facts.sample = self._sample()
-        return self._facts.sample
+        facts = self._facts
+        sample = facts.sample
+        if sample is None or not self._key_ids.keys() <= sample.keys():
+            sample, facts.sampled = self._sample()
+            facts.sample = sample
+        return sample
 
-    def _sample(self) -> dict[str, list[float]]:
+    def _sample(self) -> tuple[dict[str, list[float]], int]:
+        """Return the sample, and the number of a job up to which a result may change it."""
         some = select(_metric.job_no).where(_metric.project_id == self._id).distinct()
         numbers = self._connection.scalars(some.order_by(_metric.job_no).limit(SAMPLE_JOBS)).all()
         found: dict[str, list[float]] = defaultdict(list)
@@ -533,9 +515,10 @@ class IndexedBoard:
             for key, raw in item.job.metrics.items():
                 if (value := finite(raw)) is not None:
                     found[key].append(value)
-        for key in self._key_ids.keys() - found.keys():
+        rare = self._key_ids.keys() - found.keys()
+        for key in rare:
             found[key] = self._lowest(key)
-        return found
+        return found, ALL_JOBS if rare or len(numbers) < SAMPLE_JOBS else numbers[-1]
 
     def _lowest(self, key: str) -> list[float]:
         query = select(_metric.value).where(

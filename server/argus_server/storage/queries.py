@@ -28,10 +28,11 @@ from argus_server.storage.batches import (
     failures_of,
     list_batches,
 )
-from argus_server.storage.board import FactsCache, IndexedBoard, done_jobs
+from argus_server.storage.board import IndexedBoard, done_jobs
 from argus_server.storage.cells import cell_states
 from argus_server.storage.clock import now_us
 from argus_server.storage.dialect import transaction
+from argus_server.storage.facts import FactsCache, JobKey
 from argus_server.storage.job import (
     Epoch,
     EventCount,
@@ -50,7 +51,7 @@ from argus_server.storage.job import (
 from argus_server.storage.job_lists import JobFacet, JobFilter, JobList, job_facets, list_jobs
 from argus_server.storage.jobs import STATUSES, JobSummary, count_jobs
 from argus_server.storage.pulse import Pulse, pulse_of
-from argus_server.storage.sparklines import JobKey, Points, val_losses
+from argus_server.storage.sparklines import Curves, Points
 from argus_server.storage.unfinished import unfinished_cells
 
 __all__ = [
@@ -106,6 +107,7 @@ class Queries:
         self._engine = engine
         self.clock = clock
         self._facts = FactsCache()
+        self._curves = Curves()
 
     def check(self) -> None:
         """Raise if the database does not answer."""
@@ -315,7 +317,7 @@ class Queries:
             UnknownProject: no event has named it.
         """
         with transaction(self._engine) as connection:
-            return val_losses(connection, _project(connection, project)["id"], jobs)
+            return self._curves.of(connection, _project(connection, project), jobs)
 
     def latest_job(self, project: str, job_id: str) -> str | None:
         """Return the batch of the latest job with this id; None if no event has named one.

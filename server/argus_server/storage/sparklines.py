@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import threading
+from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -12,18 +14,19 @@ from sqlalchemy import Connection, and_, func, or_, select
 from argus_server.ranking.order import job_number
 from argus_server.ranking.values import finite
 from argus_server.storage import schema
+from argus_server.storage.facts import JobKey, jobs_named
 from argus_server.storage.projections import visible_epochs
 from argus_server.storage.statements import chunks
 
-__all__ = ["JobKey", "Points", "val_losses"]
+__all__ = ["Curves", "Points"]
 
-JobKey = tuple[str, str]
-"""Batch and job."""
-Points = Sequence[tuple[int, float]]
+Points = tuple[tuple[int, float], ...]
 """Epoch, counted from 0, and loss."""
 
 _POINTS = 16
 """About so many epochs of a job are read: a sparkline is not wide enough for more."""
+_KEPT = 4000
+"""So many curves are kept, 2 kB each at most."""
 
 _job, _epoch, _attempt = schema.job.c, schema.epoch.c, schema.attempt.c
 
@@ -35,20 +38,88 @@ class _Losses(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Losses).decode
 
 
-def val_losses(connection: Connection, project_id: int, jobs: Sequence[JobKey]) -> dict[JobKey, Points]:
-    """Return the finite validation losses of these jobs, of every so many epochs and of the last one.
+@dataclass
+class _Kept:
+    """The curves of one project that are true at one of its versions; empty ones too."""
 
-    As on a job's own page, a later attempt replaces the epochs after its own first one.
-    """
+    version: int
+    curves: OrderedDict[JobKey, Points] = field(default_factory=OrderedDict)
+
+
+class Curves:
+    """The curves of jobs, those that were asked for lately from memory. Any thread."""
+
+    def __init__(self) -> None:
+        self._projects: OrderedDict[int, _Kept] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(
+        self, connection: Connection, project: Mapping[Any, Any], jobs: Sequence[JobKey]
+    ) -> dict[JobKey, Points]:
+        """Return the finite validation losses of these jobs, of every so many epochs and of the last one.
+
+        As on a job's own page, a later attempt replaces the epochs after its own first one.
+
+        Args:
+            connection: whose transaction has read the row of the project.
+            project: that row.
+            jobs: those without a curve are left out.
+        """
+        project_id, version = project["id"], project["last_seq"]
+        found = self._remembered(connection, project_id, version, jobs)
+        missing = [job for job in jobs if job not in found]
+        if missing:
+            read = _val_losses(connection, project_id, missing)
+            found |= {job: read.get(job, ()) for job in missing}
+            self._keep(project_id, version, {job: found[job] for job in missing})
+        return {job: points for job, points in found.items() if points}
+
+    def _remembered(
+        self, connection: Connection, project_id: int, version: int, jobs: Sequence[JobKey]
+    ) -> dict[JobKey, Points]:
+        """Return the curves that are known to be true at a version, those of jobs without one too."""
+        with self._lock:
+            kept = self._projects.get(project_id)
+            last = kept.version if kept is not None else version
+        changed = jobs_named(connection, project_id, last, version) if last < version else set()
+        with self._lock:
+            kept = self._projects.get(project_id)
+            if kept is None or kept.version > version:
+                return {}
+            if kept.version < version:
+                if changed is None or kept.version != last:
+                    kept.curves.clear()
+                for job in changed or ():
+                    kept.curves.pop(job, None)
+                kept.version = version
+            self._projects.move_to_end(project_id)
+            found = {job: kept.curves[job] for job in jobs if job in kept.curves}
+            for job in found:
+                kept.curves.move_to_end(job)
+            return found
+
+    def _keep(self, project_id: int, version: int, curves: Mapping[JobKey, Points]) -> None:
+        with self._lock:
+            kept = self._projects.setdefault(project_id, _Kept(version))
+            if kept.version != version:  # somebody has seen a later one
+                return
+            kept.curves.update(curves)
+            while sum(len(each.curves) for each in self._projects.values()) > _KEPT:
+                oldest = next(iter(self._projects))
+                if oldest == project_id:
+                    kept.curves.popitem(last=False)
+                else:
+                    del self._projects[oldest]
+
+
+def _val_losses(connection: Connection, project_id: int, jobs: Sequence[JobKey]) -> dict[JobKey, Points]:
     by_number = {job_number(*job): job for job in jobs}
     starts = _starts(connection, project_id, sorted(by_number))
     found: dict[JobKey, Points] = {}
     for number, epochs in _epochs(connection, project_id, sorted(by_number), starts).items():
         seen = visible_epochs(epochs, starts.get(number, ()))
         losses = ((epoch, finite(_decode(data).val_loss)) for epoch, _, data in seen)
-        points = [(epoch, loss) for epoch, loss in losses if loss is not None]
-        if points:
-            found[by_number[number]] = points
+        found[by_number[number]] = tuple((epoch, loss) for epoch, loss in losses if loss is not None)
     return found
 
 
