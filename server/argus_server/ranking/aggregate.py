@@ -73,9 +73,14 @@ class Together:
     higher: bool = False
 
     def measure(self, jobs: Sequence[DoneJob], key: str) -> Measure | None:
-        """Return what some jobs measured together of one metric."""
-        some = [replace(job, metrics={key: job.metrics[key]}) for job in jobs if key in job.metrics]
-        return self.measures(some).get(key) if some else None
+        """Return what `measures` has of one metric: nothing where the job that is chosen lacks it."""
+        chosen = self._chosen(jobs)
+        if chosen is not None and key not in chosen.metrics:
+            return None
+        raws = [job.metrics[key] for job in jobs if key in job.metrics]
+        if chosen is not None:
+            return self._of_one(chosen.metrics[key], raws)
+        return measure(raws, _median if self.how == "median" else None) if raws else None
 
     def measures(self, jobs: Sequence[DoneJob]) -> dict[str, Measure]:
         """Return what some jobs measured together."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -13,6 +14,8 @@ from argus_server.ranking.board import Board
 from argus_server.ranking.models import ModelBoard, model_board
 from argus_server.ranking.scores import Field, Scores, choose_field, scores_of
 from argus_server.ranking.statistics import (
+    RELATIVE_TIE,
+    Ties,
     average_ranks,
     fractional_ranks,
     pairwise_average_ranks,
@@ -31,7 +34,10 @@ _SEEDS: Mapping[Seeds, str] = {
     "last": "last seed",
 }
 MOST_MODELS = 40
-_SAME = 1e-9
+_RANKS = Ties()
+"""When two ranks are one."""
+_Values = tuple[Floats, Ties]
+"""What models are ordered by, lower is better, and when two of it are one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,27 +125,20 @@ def _rank_sensitivity(view: View, board: Board) -> Sensitivity:
     for name, aggregate in _AGGREGATES.items():
         values = aggregate(field, scores)
         if values is not None:
-            variants.append(Variant("aggregate", name, _order(_names(scores, field), values)))
-    variants += [
-        Variant("missing", policy, _places(scores, policy))
-        for policy in get_args(Missing)
-        if policy != view.missing
-    ]
-    several = bool((scores.seeds > 1).any())
-    if several:
-        variants += [
-            Variant("seeds", _SEEDS[seeds], _places(_other_seeds(found, scores, seeds), view.missing))
-            for seeds in get_args(Seeds)
-            if seeds != view.seeds
-        ]
+            variants.append(Variant("aggregate", name, _order(_names(scores, field), *values)))
+    policies, told = _policies(scores, view.missing)
+    notes += told
+    variants += [Variant("missing", policy, _places(scores, policy)) for policy in policies]
+    others, told = _seed_choices(found, scores)
+    notes += told
+    variants += [Variant("seeds", name, _places(other, view.missing)) for name, other in others]
     used = [scores.datasets[place] for place in field.datasets]
     if len(used) > 1:
         variants += [
             Variant("without", name, _places(scores.without_dataset(name), view.missing)) for name in used
         ]
     ranked = sorted(variants[0].places, key=lambda model: (variants[0].places[model], model))
-    others = sorted({model for variant in variants for model in variant.places} - set(ranked))
-    models = [*ranked, *others]
+    models = [*ranked, *sorted({model for variant in variants for model in variant.places} - set(ranked))]
     if len(models) > MOST_MODELS:
         notes.append(f"These are the first {MOST_MODELS} of {len(models)} models.")
     return Sensitivity(board.project, view, found.metric, models[:MOST_MODELS], variants, tuple(notes))
@@ -154,14 +153,66 @@ def _places(scores: Scores, missing: Missing) -> dict[str, int]:
     return _order(_names(scores, field), _average_rank(field, scores))
 
 
-def _order(names: Sequence[str], values: Floats) -> dict[str, int]:
-    """Return the places of models by values that are better when lower; NaN has none."""
-    known = [(name, float(value)) for name, value in zip(names, values, strict=True) if not np.isnan(value)]
-    room = [_SAME * max(1.0, abs(value)) for _, value in known]
-    return {
-        name: 1 + sum(other < value - slack for _, other in known)
-        for (name, value), slack in zip(known, room, strict=True)
-    }
+def _policies(scores: Scores, asked: Missing) -> tuple[list[Missing], list[str]]:
+    """Return the other policies for missing cells, those of one board once; and what to say of the rest."""
+    seen = [choose_field(scores, asked)]
+    found: list[Missing] = []
+    same: list[str] = []
+    for policy in get_args(Missing):
+        field = choose_field(scores, policy)
+        if policy == asked:
+            continue
+        if any(_same_field(field, other) for other in seen):
+            same.append(policy)
+        else:
+            seen.append(field)
+            found.append(policy)
+    return found, _same_boards(same)
+
+
+def _same_field(a: Field, b: Field) -> bool:
+    same = a.models == b.models and a.datasets == b.datasets
+    return same and np.array_equal(a.placed, b.placed, equal_nan=True)
+
+
+def _seed_choices(found: ModelBoard, scores: Scores) -> tuple[list[tuple[str, Scores]], list[str]]:
+    """Return the scores with seeds taken together in other ways, each board once; and what to say."""
+    if not (scores.seeds > 1).any() and all(len(entry.jobs) < 2 for entry in found.cells.values()):
+        return [], []
+    seen, others, same = [scores], [], []
+    for seeds in get_args(Seeds):
+        if seeds == found.seeds:
+            continue
+        other = _other_seeds(found, scores, seeds)
+        if any(_same_scores(other, one) for one in seen):
+            same.append(_SEEDS[seeds])
+        else:
+            seen.append(other)
+            others.append((_SEEDS[seeds], other))
+    return others, _same_boards(same)
+
+
+def _same_scores(a: Scores, b: Scores) -> bool:
+    same = a.models == b.models and a.datasets == b.datasets
+    return same and np.allclose(a.values, b.values, rtol=RELATIVE_TIE, atol=0.0, equal_nan=True)
+
+
+def _same_boards(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    one = len(names) == 1
+    return [
+        f"{', '.join(names)} {'makes' if one else 'make'} a board that is here already, and"
+        f" {'counts' if one else 'count'} no more."
+    ]
+
+
+def _order(names: Sequence[str], values: Floats, ties: Ties = _RANKS) -> dict[str, int]:
+    """Return the places of models by values, lower is better, that tie as `ties` says; NaN has none."""
+    known = [(name, value) for name, value in zip(names, values, strict=True) if not np.isnan(value)]
+    numbers = np.array([value for _, value in known])
+    better = numbers[None, :] < numbers[:, None] - ties.slack(numbers[:, None], numbers[None, :])
+    return {name: 1 + int(count) for (name, _), count in zip(known, better.sum(axis=1), strict=True)}
 
 
 def _average_rank(field: Field, scores: Scores) -> Floats:
@@ -175,39 +226,43 @@ def _average_rank(field: Field, scores: Scores) -> Floats:
 # --- other aggregates: none of them orders the leaderboard ---------------------------------------
 
 
-def _median_rank(field: Field, scores: Scores) -> Floats | None:
+def _median_rank(field: Field, scores: Scores) -> _Values | None:
     if not len(field.datasets):
         return None
     ranks = fractional_ranks(field.placed, scores.ties)
-    return np.array([np.median(column[~np.isnan(column)]) for column in ranks.T])
+    return np.array([np.median(column[~np.isnan(column)]) for column in ranks.T]), _RANKS
 
 
-def _first_places(field: Field, scores: Scores) -> Floats | None:
+def _first_places(field: Field, scores: Scores) -> _Values | None:
     if not len(field.datasets):
         return None
     ranks = fractional_ranks(field.placed, scores.ties)
     best = np.nanmin(ranks, axis=1, keepdims=True)
     counts: Floats = -(ranks == best).sum(axis=0).astype(float)
-    return counts
+    return counts, _RANKS
 
 
-def _mean_value(field: Field, _: Scores) -> Floats | None:
+def _mean_value(field: Field, scores: Scores) -> _Values | None:
+    """Return the means; they tie as values of the metric do."""
     if field.has_gaps or not len(field.datasets):
         return None
-    with np.errstate(over="ignore"):
-        mean: Floats = field.values.mean(axis=0)
-    return mean if np.isfinite(mean).all() else None
+    try:
+        sums = [math.fsum(column) for column in field.values.T.tolist()]
+    except OverflowError:
+        return None
+    return np.array(sums) / len(field.datasets), scores.ties
 
 
-def _geometric_mean(field: Field, scores: Scores) -> Floats | None:
+def _geometric_mean(field: Field, scores: Scores) -> _Values | None:
+    """Return the means of the logarithms: where these differ by a little the values differ by that share."""
     raw = -field.values if scores.higher else field.values
     if field.has_gaps or not len(field.datasets) or not (raw > 0).all():
         return None
     logs: Floats = np.log(raw).mean(axis=0)
-    return -logs if scores.higher else logs
+    return -logs if scores.higher else logs, Ties(scores.ties.relative, 0.0)
 
 
-_AGGREGATES: Mapping[str, Callable[[Field, Scores], Floats | None]] = {
+_AGGREGATES: Mapping[str, Callable[[Field, Scores], _Values | None]] = {
     "median rank": _median_rank,
     "first places": _first_places,
     "mean value": _mean_value,

@@ -25,6 +25,7 @@ from argus_server.ranking.matrix import matrix
 from argus_server.ranking.pairs import rank_pairs
 from argus_server.ranking.rank import Ranking, rank
 from argus_server.ranking.registry import Correction, MetricSetting, Settings
+from argus_server.ranking.sensitivity import rank_sensitivity
 from argus_server.ranking.statistics import fractional_ranks, friedman
 from argus_server.ranking.table import MetricKey
 from argus_server.ranking.view import Condition, View
@@ -411,3 +412,48 @@ def test_what_corrects_a_metric_corrects_its_aliases():
     assert settings.settle({"mse": 50.0}, "b") == {"MSE": 0.5}
     assert settings.settle({"percent": 50.0}, "b") == {"MSE": 5.0}  # its own word counts for more
     assert settings.settle({"percent": 5.0}, "b") == {"MSE": 5.0}
+
+
+# --- does the order hold? -----------------------------------------------------------------------
+
+
+def variants(jobs, **view):
+    asked = View(**view)
+    table = rank_sensitivity(asked, board_of(jobs, asked))
+    return {variant.name: variant.places for variant in table.variants}
+
+
+def test_small_values_are_told_apart_as_large_ones_are():
+    values = {(m, f"d{d}"): v * (1 + d) for d in range(3) for m, v in (("a", 1e-12), ("b", 2e-12))}
+
+    found = variants(cells(values))
+
+    assert found["mean value"] == found["geometric mean"] == found["as asked"] == {"a": 1, "b": 2}
+
+
+def test_values_that_only_rounding_tells_apart_share_a_place_in_every_aggregate():
+    values = {(m, f"d{d}"): v * 1e12 for d in range(3) for m, v in (("a", 0.1 + 0.2), ("b", 0.3))}
+
+    found = variants(cells(values))
+
+    for name in ("as asked", "mean value", "geometric mean", "median rank"):
+        assert found[name] == {"a": 1, "b": 1}
+
+
+def test_the_last_seed_is_that_of_the_board_also_where_it_lacks_the_metric():
+    jobs = [done(f"a{s}", "a", seed=str(s), at=s, MSE=1.0) for s in range(2)]
+    jobs += [done("a2", "a", seed="2", at=2, MAE=1.0), done("b", "b", seed="0", MSE=2.0)]
+    view = View(group="model", seeds="last")
+
+    board = {row.model: row.rank for row in rank(view, board_of(jobs, view)).rows}
+
+    assert variants(jobs)["last seed"] == board == {"b": 1}
+
+
+def test_a_board_counts_once_by_whatever_policy_it_comes():
+    whole = {(m, d): v for d in "xy" for m, v in (("a", 1.0), ("b", 2.0))}
+
+    assert {"shared", "pairwise", "impute:worst"} & variants(cells(whole)).keys() == set()
+    partial = variants(cells({**whole, ("c", "x"): 0.5}))
+    assert {"shared", "pairwise", "impute:worst"} <= partial.keys()
+    assert "complete" in variants(cells({**whole, ("c", "x"): 0.5}), missing="shared")
