@@ -385,6 +385,7 @@ def _comparisons() -> dict[str, Schema]:
     pair |= {"difference": number, "p": number, "separable": _or_null(_FLAG)}
     pair |= {"better": _MAYBE_TEXT, "not_tested_because": _MAYBE_TEXT}
     point = {"model": _TEXT, "average_rank": number, "value": number, "cost": number, "front": _FLAG}
+    point["cost_datasets"] = _COUNT
     model = {"model": _TEXT, "best": _COUNT, "worst": _COUNT, "first": _COUNT}
     places = {"type": "object", "additionalProperties": _COUNT}
     return {

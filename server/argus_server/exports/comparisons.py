@@ -121,6 +121,7 @@ def _front(pareto: Pareto) -> Table:
         over,
         f"{pareto.metric or ''} (mean)",
         f"{pareto.cost or ''} (mean)",
+        f"{pareto.cost or ''} (datasets)",
         "front",
         "beaten_by",
     )
@@ -130,6 +131,7 @@ def _front(pareto: Pareto) -> Table:
             point.quality,
             point.value,
             point.cost,
+            point.cost_datasets,
             "yes" if point.is_front else "no",
             point.beaten_by,
         )
@@ -164,6 +166,7 @@ def pareto_json(pareto: Pareto) -> bytes:
                     "average_rank": point.quality if pareto.datasets > 1 else None,
                     "value": point.value,
                     "cost": point.cost,
+                    "cost_datasets": point.cost_datasets,
                     "front": point.is_front,
                     "beaten_by": point.beaten_by or None,
                 }

@@ -1,18 +1,25 @@
-"""What each model is worth, and what it costs."""
+"""What each model is worth, and what it costs.
+
+Costs are compared over the same datasets, as a small one costs little: over those on which every model that
+has the cost has it. Where there are none, two models are compared over the datasets that both have, and the
+mean that is shown is of a model's own.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from argus_core.conventions import CONVENTIONS, Direction
 from argus_server.ranking.board import Board
 from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.models import ModelBoard, model_board
-from argus_server.ranking.scores import choose_field
-from argus_server.ranking.standing import stand
+from argus_server.ranking.scores import choose_field, imputed_note
+from argus_server.ranking.standing import rank_style, stand
 from argus_server.ranking.statistics import Ties
+from argus_server.ranking.statistics.comparisons import Floats
 from argus_server.ranking.table import MetricKey
 from argus_server.ranking.view import View, column_id
 
@@ -43,7 +50,8 @@ class Point:
 
     Attributes:
         quality: its average rank; the value itself on a single dataset.
-        cost: mean over the datasets.
+        cost: mean over the datasets on which all have it, else over those on which this one does.
+        cost_datasets: how many these are.
         value: mean of the quality metric over the datasets, for reading.
         is_front: whether no other model is at least as good in both and better in one.
         beaten_by: a model that is, the best one by quality; empty on the front.
@@ -53,6 +61,7 @@ class Point:
     quality: float
     cost: float
     value: float
+    cost_datasets: int
     is_front: bool
     beaten_by: str
 
@@ -120,21 +129,23 @@ def _rank_pareto(view: View, board: Board) -> Pareto:
     n = len(field.datasets)
     names = [scores.models[place] for place in field.models]
     datasets = [scores.datasets[place] for place in field.datasets]
-    rows, left_out = [], []
+    every = _costs_of(found, names, datasets, cost.key)
+    every[:, np.isnan(standing.average)] = np.nan  # who has no rank is on no chart
+    prices = _comparable(every)
+    notes += [note for note in (_cost_note(prices, cost.label, n), imputed_note(field)) if note]
+    rows: list[_Row] = []
+    left_out = []
+    sign = -1 if scores.higher else 1
     for model in standing.order:
-        name = names[model]
-        price = _mean_cost(found, name, datasets, cost.key)
-        average = float(standing.average[model])
-        here = [float(number) for number in field.values[:, model] if not math.isnan(number)]
-        if price is None or math.isnan(average) or not here:
-            left_out.append(name)
+        own, here = prices[:, model], field.values[~np.isnan(field.values[:, model]), model]
+        if np.isnan(own).all():
+            left_out.append(names[model])
             continue
-        sign = -1 if scores.higher else 1
-        value = sign * sum(number / len(here) for number in here)
-        rows.append((name, average if n > 1 else value, price, value))
+        value, average = sign * _mean(here), float(standing.average[model])
+        rows.append(_Row(names[model], average if n > 1 else value, own, value))
     key = next(key for key in board.keys if key.key == scores.metric)
-    value_axis = _axis(key, [row[3] for row in rows])
-    rank_axis = Axis(f"average rank in {key.label}", "", "lower", Style(1.0, 2))
+    value_axis = _axis(key, [row.value for row in rows])
+    rank_axis = Axis(f"average rank in {key.label}", "", "lower", rank_style(standing))
     quality_axis = rank_axis if n > 1 else value_axis
     points = _points(rows, quality_axis.direction, cost.meaning.direction)
     return Pareto(
@@ -143,7 +154,7 @@ def _rank_pareto(view: View, board: Board) -> Pareto:
         scores.metric,
         cost.key,
         quality_axis,
-        _axis(cost, [row[2] for row in rows]),
+        _axis(cost, [row.cost for row in rows]),
         value_axis,
         points,
         left_out,
@@ -151,6 +162,24 @@ def _rank_pareto(view: View, board: Board) -> Pareto:
         n,
         notes,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A model with its costs by dataset, NaN where it has none; one at least."""
+
+    model: str
+    quality: float
+    costs: Floats
+    value: float
+
+    @property
+    def cost(self) -> float:
+        return _mean(self.costs[~np.isnan(self.costs)])
+
+    def point(self, *, is_front: bool, beaten_by: str) -> Point:
+        count = int((~np.isnan(self.costs)).sum())
+        return Point(self.model, self.quality, self.cost, self.value, count, is_front, beaten_by)
 
 
 def _costs(board: Board, found: ModelBoard) -> list[MetricKey]:
@@ -163,14 +192,43 @@ def _costs(board: Board, found: ModelBoard) -> list[MetricKey]:
     return sorted(costs, key=place)
 
 
-def _mean_cost(found: ModelBoard, model: str, datasets: Sequence[str], key: str) -> float | None:
-    numbers = []
-    for dataset in datasets:
-        entry = found.cells.get((model, dataset))
-        measure = entry.measures.get(key) if entry is not None else None
-        if measure is not None and measure.number is not None:
-            numbers.append(measure.number)
-    return sum(number / len(numbers) for number in numbers) if numbers else None
+def _costs_of(found: ModelBoard, models: Sequence[str], datasets: Sequence[str], key: str) -> Floats:
+    """Return the costs, datasets × models, NaN where there is none."""
+    costs = np.full((len(datasets), len(models)), np.nan)
+    for row, dataset in enumerate(datasets):
+        for column, model in enumerate(models):
+            entry = found.cells.get((model, dataset))
+            measure = entry.measures.get(key) if entry is not None else None
+            if measure is not None and measure.number is not None:
+                costs[row, column] = measure.number
+    return costs
+
+
+def _comparable(costs: Floats) -> Floats:
+    """Return the costs on the datasets where all models that have any have one; all if there is none."""
+    has = ~np.isnan(costs)
+    shared = has[:, has.any(axis=0)].all(axis=1)
+    return costs[shared] if shared.any() else costs
+
+
+def _cost_note(costs: Floats, label: str, n: int) -> str:
+    """Say over which datasets the costs are compared, if not over all."""
+    if not len(costs) or np.isnan(costs).all():
+        return ""
+    has = ~np.isnan(costs)
+    if not has[:, has.any(axis=0)].all():
+        return (
+            f"No dataset has the {label} of all these models: a mean is over the datasets on which the model"
+            " has it, and two models are compared over those that both have."
+        )
+    if len(costs) < n:
+        return f"{label} is compared over the {len(costs)} of {n} datasets on which all these models have it."
+    return ""
+
+
+def _mean(numbers: Floats) -> float:
+    """Return the mean of finite numbers, which is finite where their sum is not."""
+    return float((numbers / len(numbers)).sum())
 
 
 def _axis(key: MetricKey, numbers: Sequence[float]) -> Axis:
@@ -178,20 +236,26 @@ def _axis(key: MetricKey, numbers: Sequence[float]) -> Axis:
     return Axis(key.label, unit, key.meaning.direction, choose_style(numbers, (), (), scale))
 
 
-def _points(
-    rows: Sequence[tuple[str, float, float, float]], quality: Direction, cost: Direction
-) -> list[Point]:
+def _points(rows: Sequence[_Row], quality: Direction, cost: Direction) -> list[Point]:
     """Return the points, with who is on the front: nobody if it is not known what is better."""
     if "unknown" in (quality, cost):
-        return [Point(*row, is_front=False, beaten_by="") for row in rows]
+        return [row.point(is_front=False, beaten_by="") for row in rows]
     signs = [1 if direction == "lower" else -1 for direction in (quality, cost)]
-    placed = [(signs[0] * row[1], signs[1] * row[2]) for row in rows]
     points = []
-    for own, row in zip(placed, rows, strict=True):
-        better = [place for place, other in enumerate(placed) if _dominates(other, own)]
-        best = min(better, key=lambda place: placed[place]) if better else None
-        points.append(Point(*row, is_front=best is None, beaten_by="" if best is None else rows[best][0]))
+    for own in rows:
+        better = [other for other in rows if _beats(other, own, signs)]
+        best = min(better, key=lambda row: (signs[0] * row.quality, signs[1] * row.cost), default=None)
+        points.append(own.point(is_front=best is None, beaten_by="" if best is None else best.model))
     return points
+
+
+def _beats(a: _Row, b: _Row, signs: Sequence[int]) -> bool:
+    """Whether a dominates b, by the costs on the datasets that both have."""
+    both = ~np.isnan(a.costs) & ~np.isnan(b.costs)
+    if not both.any():
+        return False
+    ends = [(signs[0] * row.quality, signs[1] * _mean(row.costs[both])) for row in (a, b)]
+    return _dominates(*ends)
 
 
 def _dominates(a: tuple[float, float], b: tuple[float, float]) -> bool:

@@ -23,6 +23,7 @@ from argus_server.ranking.board import MemoryBoard
 from argus_server.ranking.leader import leader
 from argus_server.ranking.matrix import matrix
 from argus_server.ranking.pairs import rank_pairs
+from argus_server.ranking.pareto import rank_pareto
 from argus_server.ranking.rank import Ranking, rank
 from argus_server.ranking.registry import Correction, MetricSetting, Settings
 from argus_server.ranking.sensitivity import rank_sensitivity
@@ -457,3 +458,40 @@ def test_a_board_counts_once_by_whatever_policy_it_comes():
     partial = variants(cells({**whole, ("c", "x"): 0.5}))
     assert {"shared", "pairwise", "impute:worst"} <= partial.keys()
     assert "complete" in variants(cells({**whole, ("c", "x"): 0.5}), missing="shared")
+
+
+# --- quality against cost -----------------------------------------------------------------------
+
+
+def costly(latencies):
+    """Return a job for each model and dataset: a is the best of three; latencies as given, or none."""
+    jobs = []
+    for (model, quality), some in zip((("a", 1.0), ("b", 2.0), ("c", 3.0)), latencies, strict=True):
+        for dataset, latency in zip("xyz", some, strict=True):
+            metrics = {"MSE": quality} | ({} if latency is None else {"Latency_P50": latency})
+            jobs.append(done(model + dataset, model, dataset, **metrics))
+    return rank_pareto(View(), board_of(jobs))
+
+
+def test_costs_are_compared_over_the_datasets_on_which_all_models_have_them():
+    pareto = costly([(1.0, 10.0, 100.0), (2.0, 20.0, None), (3.0, None, 300.0)])
+
+    assert [(point.cost, point.cost_datasets) for point in pareto.points] == [(1.0, 1), (2.0, 1), (3.0, 1)]
+    assert [point.is_front for point in pareto.points] == [True, False, False]
+    assert (
+        "Latency_P50 is compared over the 1 of 3 datasets on which all these models have it." in pareto.notes
+    )
+
+
+def test_where_no_dataset_has_all_costs_two_models_are_compared_over_those_that_both_have():
+    pareto = costly([(1.0, 10.0, None), (None, 20.0, 200.0), (0.5, None, 20.0)])
+
+    assert [point.cost_datasets for point in pareto.points] == [2, 2, 2]
+    assert [point.beaten_by for point in pareto.points] == ["", "a", ""]  # c is cheaper than a on x
+    assert any(note.startswith("No dataset has the Latency_P50 of all these models") for note in pareto.notes)
+    apart = costly([(1.0, None, None), (None, 20.0, None), (None, None, 3.0)])
+    assert all(point.is_front for point in apart.points)
+
+
+def test_costs_on_every_dataset_need_no_word():
+    assert costly([(1.0, 1.0, 1.0)] * 3).notes == []
