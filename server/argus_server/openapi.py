@@ -315,7 +315,13 @@ def _outlook_answer() -> Schema:
     model = _object({"model": _TEXT, "average_rank": ends, "place": ends, "can_lead": _FLAG})
     run = {"model": _TEXT, "dataset": _TEXT, "swing": {"type": "number"}, "is_running": _FLAG}
     run |= {"sibling": _ANY, "command": _MAYBE_TEXT}
-    required = {"project": _TEXT, "missing": _COUNT, "models": _list(model), "runs": _list(_object(run))}
+    required = {
+        "project": _TEXT,
+        "missing": _COUNT,
+        "moving": _COUNT,
+        "models": _list(model),
+        "runs": _list(_object(run)),
+    }
     return _object(required, {"metric": _TEXT, "places_are_exact": _FLAG})
 
 

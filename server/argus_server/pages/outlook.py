@@ -41,11 +41,18 @@ def _outlook(request: AnyRequest, view: View) -> tuple[Outlook | None, list[str]
 def outlook_json(request: AnyRequest) -> Response[dict[str, Any]]:
     """Say between what the ranks will end whatever the missing cells bring, and which run would tell most."""
     outlook, lines = _outlook(request, asked_view(request))
-    content: dict[str, Any] = {"project": name_in(request, "project"), "missing": 0, "models": [], "runs": []}
+    content: dict[str, Any] = {
+        "project": name_in(request, "project"),
+        "missing": 0,
+        "moving": 0,
+        "models": [],
+        "runs": [],
+    }
     if outlook is not None:
         content |= {
             "metric": outlook.metric,
             "missing": outlook.missing,
+            "moving": outlook.moving,
             "places_are_exact": outlook.is_exact,
             "models": [
                 {

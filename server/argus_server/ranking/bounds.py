@@ -4,7 +4,8 @@ The average rank is bounded exactly: in each dataset a model is at its best if e
 come is behind it and its own in front, and datasets do not depend on each other. The final place is
 exact where the ways in which the missing values can fall are few enough to go through (they are inserted into
 the order of each dataset, ties included); where they are many, it is bounded by pairs: a model is ahead of
-another for sure if it is in every case, which is exact for the two of them. To decide whether a model can
+another for sure if it is in every case, which is exact for the two of them; of very many models, by the ends
+of their average ranks. To decide whether a model can
 still win on average rank is NP-hard in general (Chakraborty and Kolaitis 2021, partial chains under Borda).
 """
 
@@ -17,13 +18,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from argus_server.ranking.statistics.comparisons import Floats, Ties, fractional_ranks, outcomes
+from argus_server.ranking.statistics.comparisons import Floats, Ties, fractional_ranks, outcomes_between
 
 __all__ = ["Bounds", "Step", "find_bounds", "next_steps"]
 
 _MOST_WAYS = 5_000
 _MOST_TRIED = 200
-"""Of more missing cells it is not tried out what each would leave open, only what is open with it."""
+_MOST_WORK = 200 * 60**3
+"""Of more missing cells, or of more models, it is not tried out what each would leave open, only what is open
+with it."""
+_MOST_PAIRED = 60
+"""Of more models each is compared by the ends of its average rank alone."""
 _MOST_OF_A_DATASET = 2_000
 _FEW_MODELS = 6
 Doubled = NDArray[np.int64]
@@ -74,23 +79,25 @@ def find_bounds(scores: Floats, ties: Ties) -> Bounds:
         ties: when two values are one.
     """
     n, k = scores.shape
-    missing = np.isnan(scores)
-    best, worst = _extremes(scores, ties)
-    ways = _all_ways(scores, ties)
+    best, worst = (ends.sum(axis=0) for ends in _extremes(scores, ties))
+    ways = _all_ways(scores, ties) if k <= _MOST_PAIRED else None
     if ways is not None:
         totals = np.array(ways, dtype=np.int64)
         ahead = np.zeros((len(totals), k), dtype=np.int64)
         for other in range(k):
             ahead += totals[:, other : other + 1] < totals
         low, high = ahead.min(axis=0), ahead.max(axis=0)
-    else:
-        least, most = _pair_ranges(scores, ties, missing)
+    elif k <= _MOST_PAIRED:
+        least, most = _pair_ranges(scores, ties, np.arange(k), np.arange(k))
         own = np.eye(k, dtype=bool)
         low = ((least.sum(axis=0) > 0) & ~own).sum(axis=1)
         high = ((most.sum(axis=0) > 0) & ~own).sum(axis=1)
+    else:
+        low = np.searchsorted(np.sort(worst), best, side="left")  # who is ahead at its worst is for sure
+        high = np.searchsorted(np.sort(best), worst, side="left") - (best < worst)
     return Bounds(
-        best.sum(axis=0) / (2 * n),
-        worst.sum(axis=0) / (2 * n),
+        best / (2 * n),
+        worst / (2 * n),
         tuple(int(count) + 1 for count in low),
         tuple(int(count) + 1 for count in high),
         ways is not None,
@@ -98,35 +105,49 @@ def find_bounds(scores: Floats, ties: Ties) -> Bounds:
 
 
 def next_steps(scores: Floats, ties: Ties, bounds: Bounds, leader: int) -> list[Step]:
-    """Return the missing cells of models that can lead by how much they may decide it, the most first.
+    """Return the missing cells by how much they may decide who is first, the most first.
 
     A cell counts for the pairs of the leader and each other model that can still lead: by how much narrower
-    the differences of their average ranks become once it is known, in the case that narrows them least.
+    the differences of their average ranks become once it is known, in the case that narrows them least. Of
+    a model that cannot lead, a cell is listed if it narrows them all the same.
+
+    Where too much is open to try out each value, a cell of a model that can lead counts by how much is
+    open on its dataset, and the cells of others are listed only if there are no such ones. Of more than sixty
+    models that can lead those count that have the lowest average ranks in reach.
     """
+    n, k = scores.shape
     rivals = [model for model in bounds.can_lead if model != leader]
+    rivals = sorted(rivals, key=lambda model: (bounds.average_low[model], bounds.average_high[model], model))
+    rivals = rivals[: _MOST_PAIRED - 1]
     if not rivals:
         return []
-    missing = np.isnan(scores)
     widths = _widths(scores, ties, leader, rivals)
-    cells = [
-        (dataset, model) for dataset, model in np.argwhere(missing).tolist() if model in (leader, *rivals)
-    ]
+    cells: list[tuple[int, int]] = [(row, model) for row, model in np.argwhere(np.isnan(scores)).tolist()]
+    contenders = {leader, *rivals}
     steps = []
-    for dataset, model in cells:
-        row, left = scores[dataset], 0
-        if len(cells) <= _MOST_TRIED:
-            for value in _places_between(row[~np.isnan(row)]):
-                filled = row.copy()
-                filled[model] = value
-                left = max(left, int(_widths(filled[None, :], ties, leader, rivals)[0]))
-        steps.append(Step(model, dataset, (int(widths[dataset]) - left) / (2 * len(scores))))
+    if len(cells) <= _MOST_TRIED and len(cells) * k**3 <= _MOST_WORK:
+        for dataset, model in cells:
+            swing = int(widths[dataset]) - _left_open(scores[dataset], ties, model, leader, rivals)
+            if swing > 0 or model in contenders:
+                steps.append(Step(model, dataset, swing / (2 * n)))
+    else:
+        some = [cell for cell in cells if cell[1] in contenders] or cells
+        steps = [Step(model, dataset, int(widths[dataset]) / (2 * n)) for dataset, model in some]
     return sorted(steps, key=lambda step: (-step.swing, step.dataset, step.model))
+
+
+def _left_open(row: Floats, ties: Ties, model: int, leader: int, rivals: Sequence[int]) -> int:
+    """Return how far apart the ends of the leader's differences on a dataset are with one value more."""
+    values = _places_between(row[~np.isnan(row)])
+    filled = np.repeat(row[None, :], len(values), axis=0)
+    filled[:, model] = values
+    return int(_widths(filled, ties, leader, rivals).max())
 
 
 def _widths(scores: Floats, ties: Ties, leader: int, rivals: Sequence[int]) -> Doubled:
     """Return by dataset how far apart the ends of the leader's differences to its rivals are, summed."""
-    least, most = _pair_ranges(scores, ties, np.isnan(scores))
-    widths: Doubled = (most - least)[:, leader, rivals].sum(axis=1)
+    least, most = _pair_ranges(scores, ties, np.array([leader]), np.array(rivals))
+    widths: Doubled = (most - least).sum(axis=(1, 2))
     return widths
 
 
@@ -145,8 +166,7 @@ def _places_between(known: Floats) -> list[float]:
 
 def _standing(scores: Floats, ties: Ties) -> tuple[Doubled, Doubled]:
     """Return doubled ranks among the known values, and how many values are still to come beside each."""
-    better, tied = outcomes(scores, ties)
-    known = 2 + 2 * better.sum(axis=1) + tied.sum(axis=2) - 1
+    known = np.nan_to_num(2 * fractional_ranks(scores, ties))
     gaps = np.isnan(scores).sum(axis=1, keepdims=True)
     return known.astype(np.int64), np.broadcast_to(gaps, scores.shape).astype(np.int64)
 
@@ -158,14 +178,23 @@ def _extremes(scores: Floats, ties: Ties) -> tuple[Doubled, Doubled]:
     return np.where(missing, 2, known), np.where(missing, 2 * k, known + 2 * gaps)
 
 
-def _pair_ranges(scores: Floats, ties: Ties, missing: NDArray[np.bool_]) -> tuple[Doubled, Doubled]:
-    """Return, by dataset, the least and the greatest doubled rank of a row's model minus a column's."""
+def _pair_ranges(
+    scores: Floats, ties: Ties, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> tuple[Doubled, Doubled]:
+    """Return, by dataset, the least and the greatest doubled rank of a row's model minus a column's.
+
+    Args:
+        scores: datasets × models.
+        ties: when two values are one.
+        rows: models.
+        columns: whom they are compared with.
+    """
     known, gaps = _standing(scores, ties)
-    k = scores.shape[1]
-    a, b = known[:, :, None], known[:, None, :]
-    a_out, b_out = missing[:, :, None], missing[:, None, :]
-    others = gaps[:, :, None] - a_out - b_out
-    better, tied = outcomes(scores, ties)
+    missing, k = np.isnan(scores), scores.shape[1]
+    a, b = known[:, rows, None], known[:, None, columns]
+    a_out, b_out = missing[:, rows, None], missing[:, None, columns]
+    others = gaps[:, rows, None] - a_out - b_out
+    better, tied = outcomes_between(scores[:, rows, None], scores[:, None, columns], ties)
     behind = ~better & ~tied & ~a_out & ~b_out
     least = np.where(better, a - b - 2 * others, a - b)
     most = np.where(behind, a - b + 2 * others, a - b)
@@ -175,8 +204,8 @@ def _pair_ranges(scores: Floats, ties: Ties, missing: NDArray[np.bool_]) -> tupl
     least = np.where(only_b, a - 2 * k, least)
     most = np.where(only_b, a + 2 * (others + 1) - 2, most)
     least, most = np.where(both, 2 - 2 * k, least), np.where(both, 2 * k - 2, most)
-    own = np.arange(k)
-    least[:, own, own] = most[:, own, own] = 0
+    own = rows[:, None] == columns[None, :]
+    least[:, own] = most[:, own] = 0
     return least, most
 
 

@@ -22,6 +22,7 @@ class Unfinished:
         status: see `STATUSES` of the storage.
         reason: why it failed.
         eta_s: between how many and how many seconds it will still take.
+        another_runs: whether an earlier one of the cell still runs.
     """
 
     batch_id: str
@@ -30,6 +31,12 @@ class Unfinished:
     interrupted: bool = False
     reason: str | None = None
     eta_s: tuple[float, float] | None = None
+    another_runs: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a job is on its way to bring a value."""
+        return self.status == "running" or self.another_runs
 
 
 class Gap(msgspec.Struct, frozen=True):

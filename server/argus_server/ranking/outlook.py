@@ -19,7 +19,8 @@ from argus_server.ranking.view import View
 
 __all__ = ["NextRun", "Outlook", "Prospect", "find_outlook", "shell_line"]
 
-_MOST_MODELS = 60
+_ONE_SIDED = ("best", "median")
+"""What further seeds cannot move anywhere: the bounds hold, and are not reached."""
 _MOST_RUNS = 5
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
@@ -67,6 +68,7 @@ class Outlook:
     Attributes:
         metric: by which models are ranked.
         missing: how many cells have no value yet.
+        moving: how many have one, and jobs that run: further seeds, which may still bring any value.
         is_exact: whether the places are reached; if not, none is beyond them.
         prospects: the models, by their best average rank.
         runs: which cells to fill next, the most decisive first.
@@ -74,6 +76,7 @@ class Outlook:
 
     metric: str
     missing: int
+    moving: int
     is_exact: bool
     prospects: Sequence[Prospect]
     runs: Sequence[NextRun]
@@ -83,13 +86,14 @@ def find_outlook(view: View, board: Board) -> Outlook | None:
     """Return what the missing cells of a view can still bring; None where nothing ranks, or is missing.
 
     Every model with a value is in it, or with a job that runs, and all datasets that anybody has a value on,
-    whatever the view does with missing cells: they are what is to come.
+    whatever the view does with missing cells: they are what is to come. A cell whose further seeds still run
+    is open too, with a value or without.
     """
     found = model_board(view, board)
     scores = found.scores
     if scores is None:
         return None
-    running = {cell for cell, latest in board.unfinished().items() if latest.status == "running"}
+    running = {cell for cell, latest in board.unfinished().items() if latest.is_open and cell[0]}
     present = [int(place) for place in np.flatnonzero((scores.seeds > 0).any(axis=0))]
     measured = [scores.models[place] for place in present]
     awaited = sorted({model for model, dataset in running if dataset in scores.datasets} - set(measured))
@@ -97,10 +101,22 @@ def find_outlook(view: View, board: Board) -> Outlook | None:
     values = np.full((len(scores.datasets), len(names)), np.nan)
     values[:, : len(measured)] = scores.values[:, present]
     missing = int(np.isnan(values).sum())
-    if not missing or not 1 < len(names) <= _MOST_MODELS:
+    places = {name: place for place, name in enumerate(names)}
+    moving = [
+        (row, places[model])
+        for row, dataset in enumerate(scores.datasets)
+        for model in measured
+        if (model, dataset) in running and not np.isnan(values[row, places[model]])
+    ]
+    if not missing + len(moving) or len(names) < 2:
         return None
+    now = _averages(values, scores.ties)
+    for at in moving:
+        values[at] = np.nan
     chosen = replace(view, model=(), q="", sort="", order="", then=(), col=(), missing="complete", page=1)
-    bounds, steps = board.memo(repr(("outlook", chosen, names)), lambda: _computed(values, scores.ties))
+    bounds, steps = board.memo(
+        repr(("outlook", chosen, names, moving)), lambda: _computed(values, scores.ties, now)
+    )
     prospects = [
         Prospect(name, float(low), float(high), first, last)
         for name, low, high, first, last in zip(
@@ -119,14 +135,20 @@ def find_outlook(view: View, board: Board) -> Outlook | None:
     ordered = sorted(
         prospects, key=lambda item: (item.place_low, item.average_low, item.average_high, item.model)
     )
-    return Outlook(scores.metric, missing, bounds.is_exact, ordered, runs)
+    is_exact = bounds.is_exact and not (moving and found.seeds in _ONE_SIDED)
+    return Outlook(scores.metric, missing, len(moving), is_exact, ordered, runs)
 
 
-def _computed(values: Floats, ties: Ties) -> tuple[Bounds, list[Step]]:
+def _averages(values: Floats, ties: Ties) -> list[float]:
+    """Return the average ranks as they are now, infinite for who has none."""
+    averages: list[float] = np.nan_to_num(average_ranks(fractional_ranks(values, ties)), nan=np.inf).tolist()
+    return averages
+
+
+def _computed(values: Floats, ties: Ties, now: Sequence[float]) -> tuple[Bounds, list[Step]]:
     """Return the bounds, and the steps against the model that leads now among those that can lead."""
     bounds = find_bounds(values, ties)
-    averages = np.nan_to_num(average_ranks(fractional_ranks(values, ties)), nan=np.inf)
-    leader = min(bounds.can_lead, key=lambda model: (averages[model], model))
+    leader = min(bounds.can_lead, key=lambda model: (now[model], model))
     return bounds, next_steps(values, ties, bounds, leader)
 
 

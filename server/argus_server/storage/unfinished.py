@@ -45,6 +45,7 @@ def unfinished_cells(
         query = query.where(job.batch_id.in_(batches))
     rows = connection.execute(query).mappings().all()
     latest = {}
+    running = {(row["model"] or "", row["dataset"] or "") for row in rows if row["status"] == "running"}
     for row in reversed(rows):
         latest[row["model"] or "", row["dataset"] or ""] = row
     etas = job_etas(connection, project_id, list(latest.values()), now)
@@ -56,6 +57,7 @@ def unfinished_cells(
             row["outcome"] == "interrupted",
             row["reason"] if row["status"] == "failed" else None,
             etas.get(row["job_no"]),
+            another_runs=cell in running,
         )
         for cell, row in latest.items()
     }

@@ -65,6 +65,10 @@ def test_the_bounds_are_the_ends_of_all_that_can_happen(seed, monkeypatch):
     assert not outer.is_exact
     assert all(low <= known for low, known in zip(outer.place_low, found.place_low, strict=True))
     assert all(high >= known for high, known in zip(outer.place_high, found.place_high, strict=True))
+    monkeypatch.setattr(module, "_MOST_PAIRED", 0)
+    ends = find_bounds(scores, TIES)
+    assert all(low <= known for low, known in zip(ends.place_low, outer.place_low, strict=True))
+    assert all(high >= known for high, known in zip(ends.place_high, outer.place_high, strict=True))
 
 
 def test_with_two_models_the_bounds_by_pairs_are_exact(monkeypatch):

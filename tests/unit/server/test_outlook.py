@@ -6,6 +6,7 @@ import pytest
 from unit.server.test_ranking import board_of, done
 from unit.server.wire import body
 
+from argus_server.ranking.gaps import Unfinished
 from argus_server.ranking.outlook import NextRun, find_outlook, shell_line
 from argus_server.ranking.view import View
 
@@ -41,6 +42,48 @@ def test_the_next_run_is_made_from_a_job_of_the_same_model():
 
     (run,) = found.runs
     assert (run.model, run.dataset, run.sibling, run.sibling_dataset) == ("b", "d2", ("b", "b1"), "d1")
+
+
+@pytest.mark.parametrize(("seeds", "is_exact"), [("mean", True), ("last", True), ("best", False)])
+def test_a_cell_whose_further_seeds_run_is_open(seeds, is_exact):
+    found = board(a={1: 1.0, 2: 1.0}, b={1: 2.0, 2: 2.0})
+    late = Unfinished("b", "j", "failed", another_runs=True)
+    found.others = lambda: {("b", "d1"): Unfinished("b", "j", "running"), ("b", "d2"): late}
+
+    outlook = find_outlook(View(group="model", seeds=seeds), found)
+
+    assert (outlook.missing, outlook.moving, outlook.is_exact) == (0, 2, is_exact)
+    assert [item.place_low for item in outlook.prospects] == [1, 1]
+    assert {(run.model, run.dataset, run.is_running) for run in outlook.runs} == {
+        ("b", "d1", True),
+        ("b", "d2", True),
+    }
+
+
+def test_the_run_of_a_model_that_cannot_lead_may_decide_who_does():
+    """On the first dataset the third model falls between the other two, or does not."""
+    values = {1: 1.0, 2: 2.0, 3: 1.0, 4: 2.0}
+    found = find_outlook(
+        MODELS,
+        board(a=values, b={d: 3.0 - v for d, v in values.items()}, c={2: 9.0, 3: 9.0, 4: 9.0}),
+    )
+
+    assert [item.model for item in found.prospects if item.can_lead] == ["a", "b"]
+    assert [(run.model, run.dataset) for run in found.runs] == [("c", "d1")]
+
+
+def test_of_very_many_models_the_best_that_can_be_said_is_said():
+    models = {f"m{m:02}": {d: m + d / 10 for d in range(4)} for m in range(80)}
+    models["m01"] = {1: -1.0, 2: 1.2, 3: 1.3}
+
+    found = find_outlook(MODELS, board(**models))
+
+    assert (found.missing, found.is_exact, len(found.prospects)) == (1, False, 80)
+    by_model = {item.model: item for item in found.prospects}
+    assert (by_model["m01"].place_low, by_model["m01"].average_low) == (1, 1.5)
+    assert by_model["m00"].place_low == 1
+    assert by_model["m79"].place_high == 80
+    assert [(run.model, run.dataset) for run in found.runs] == [("m01", "d0")]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +134,12 @@ def test_page_and_api_show_it_and_keep_commands_from_visitors(server):
     server.send(fresh)
     awaited = server.get("/api/projects/p/outlook").json()
     assert [m["place"] for m in awaited["models"] if m["model"] == "fresh"] == [[1, 3]]
+    again = {"model": "a", "dataset": "d1"}
+    server.send(body("job_start", "again", batch="other", at=32, seed=1, **again))
+    server.send(body("job_start", "crash", batch="other", at=33, seed=2, **again))
+    server.send(body("job_failed", "crash", batch="other", at=34, reason="out of memory"))
+    assert server.get("/api/projects/p/outlook").json()["moving"] == 1
+    assert "1 cell has further seeds running" in server.page("/p/p/leaderboard?group=model")
     server.store.credentials.set_public("p", is_public=True)
     assert "train.py" not in server.get("/p/p/leaderboard?group=model", scope=None, html=True).text
     assert server.get("/api/projects/p/outlook", scope=None).json()["runs"][0]["command"] is None

@@ -78,7 +78,11 @@ def outcomes(scores: Floats, ties: Ties = EXACT) -> tuple[NDArray[np.bool_], NDA
 
     Infinity is behind every number, and ties infinity.
     """
-    a, b = scores[:, :, None], scores[:, None, :]
+    return outcomes_between(scores[:, :, None], scores[:, None, :], ties)
+
+
+def outcomes_between(a: Floats, b: Floats, ties: Ties = EXACT) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return (better, tied) of values a against values b, element by element; see `outcomes`."""
     with np.errstate(over="ignore", invalid="ignore"):
         difference, slack = a - b, ties.slack(a, b)
         return difference < -slack, (np.abs(difference) <= slack) | (a == b)
