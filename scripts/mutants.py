@@ -61,6 +61,21 @@ class Mutant(NamedTuple):
 
 
 MUTANTS = [
+    # --- which hooks Lightning calls at every step
+    Mutant(
+        "hooks of every step: those that are empty are hidden from Lightning",
+        LIGHTNING,
+        "if getattr(type(self), name, None) in empty:",
+        "if False:",
+        ("lightning::test_a_training_passes_over_hooks_of_every_step_that_are_empty",),
+    ),
+    Mutant(
+        "hooks of every step: those that a subclass fills are not",
+        LIGHTNING,
+        "if getattr(type(self), name, None) in empty:",
+        "if True:",
+        ("lightning::test_hooks_of_every_step_that_a_subclass_fills_are_called_in_every_copy_of_it",),
+    ),
     # --- who reports
     Mutant(
         "rank: only global rank zero reports",
