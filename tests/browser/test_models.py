@@ -67,3 +67,21 @@ def test_the_last_missing_result_ranks_a_model_while_the_page_is_open(browser, s
     expect(page.locator("#unranked")).to_have_count(0)
     assert page.evaluate("window.notReloaded")
     context.close()
+
+
+def test_keys_walk_the_rows_of_models_and_of_the_matrix_and_list_themselves(browser, server, training):
+    context = browser.new_context(base_url=server.url)
+    page = context.new_page()
+    page.goto(server.sign_in_url)
+    for path, first in (("/p/p/leaderboard?group=model", "Alpha"), ("/p/p/matrix", "Alpha")):
+        page.goto(path)
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+        page.keyboard.press("Escape")
+        page.keyboard.press("j")
+        expect(page.get_by_role("link", name=first, exact=True)).to_be_focused()
+        page.keyboard.press("j")
+        expect(page.get_by_role("link", name="Beta", exact=True)).to_be_focused()
+        page.keyboard.press("o")
+        page.wait_for_url("**model=Beta**")
+    context.close()

@@ -15,6 +15,7 @@ from argus_server.pages.asking import READ, AnyRequest, asked_view, count_pages,
 from argus_server.pages.conditional import entity_tag, not_modified
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.matrix_cells import average_rank, matrix_head, matrix_rows
+from argus_server.pages.model_views import SEEDS
 from argus_server.pages.render import Page, render
 from argus_server.pages.visitors import shown_states
 from argus_server.ranking.matrix import CellState, MatrixTable, matrix
@@ -58,6 +59,7 @@ def matrix_page(request: AnyRequest) -> Response[Any]:
         "head": matrix_head(table, table.columns[:COLUMNS]),
         "rows": matrix_rows(table, table.rows[first : first + rows], table.columns[:COLUMNS]),
         "averages": [average_rank(table, name) for name in table.columns[:COLUMNS]] if view.transpose else [],
+        "seeds": SEEDS,
         "project_baseline": table.settings.baseline or "",
         "hidden_columns": max(0, len(table.columns) - COLUMNS),
         "job_counts": frame["pulse"].counts,

@@ -22,7 +22,7 @@ _WHY = {
     "diverged": "diverged",
     "text": "not a number",
     "running": "running",
-    "stalled": "running, and silent",
+    "stalled": "stalled",
     "failed": "failed",
     "interrupted": "interrupted",
     "untested": "never tested: no result came",

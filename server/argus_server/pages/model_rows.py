@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,12 +10,24 @@ from markupsafe import Markup, escape
 
 from argus_server.pages.filters import breakable, duration
 from argus_server.ranking.gaps import Gap
-from argus_server.ranking.table import Cell, Column, RankedTable
+from argus_server.ranking.table import Cell, Column, RankedTable, Row
 from argus_server.ranking.values import raw_text
 from argus_server.ranking.view import View
 from argus_server.urls import path_to, segment
 
-__all__ = ["Heading", "gap_items", "headings", "interval", "raw", "statistic", "value"]
+__all__ = [
+    "Heading",
+    "gap_items",
+    "headings",
+    "interval",
+    "last_rank",
+    "rank_axis",
+    "raw",
+    "statistic",
+    "tier",
+    "value",
+    "widths",
+]
 
 WIDTH, HEIGHT, PAD = 96, 14, 6
 _MOST_NAMED = 3
@@ -63,24 +76,66 @@ def headings(table: RankedTable, columns: Sequence[Column], asked: View) -> list
     return found
 
 
-def interval(cell: Cell, models: int) -> Markup:
-    """Return an average rank with its interval as a dot on a line from 1 to the number of models."""
-    if cell.number is None or models < 2:
+def last_rank(table: RankedTable) -> int:
+    """Return where the axis of the average ranks ends: at the worst rank there can be, as far as is shown."""
+    shown = [row.statistics.get("average_rank") for row in table.rows]
+    ends = [end for cell in shown if cell is not None for end in (cell.number, cell.high) if end is not None]
+    return max(len(table.rows), math.ceil(max(ends, default=1.0)))
+
+
+def _x(rank: float, last: int) -> float:
+    return round(PAD + (rank - 1) / (last - 1) * (WIDTH - 2 * PAD), 1)
+
+
+def rank_axis(last: int) -> Markup:
+    """Return the scale of `interval`, for the head of its column."""
+    if last < 2:
         return Markup("")
+    middle = [(1 + last) // 2] if last > 4 else []
+    marks = "".join(
+        f'<line class="axis" x1="{x}" x2="{x}" y1="14" y2="18"/>'
+        f'<text x="{x}" y="11" text-anchor="middle">{rank}</text>'
+        for rank, x in ((rank, _x(rank, last)) for rank in (1, *middle, last))
+    )
+    return Markup(  # noqa: S704 - numbers only
+        f'<svg class="range" width="{WIDTH}" height="18" viewBox="0 0 {WIDTH} 18" role="img"'
+        f' aria-label="on a line from rank 1 to rank {last}">{marks}</svg>'
+    )
 
-    def x(rank: float) -> float:
-        return round(PAD + (rank - 1) / (models - 1) * (WIDTH - 2 * PAD), 1)
 
-    text, line = "no interval", ""
+def interval(cell: Cell, last: int) -> Markup:
+    """Return an average rank with its interval as a dot on a line from rank 1 to the last one."""
+    if cell.number is None or last < 2:
+        return Markup("")
+    text, line = "none: it takes eight datasets", ""
     if cell.low is not None and cell.high is not None:
         text = f"{cell.low:.2f} to {cell.high:.2f}"
-        line = f'<line class="span" x1="{x(cell.low)}" x2="{x(cell.high)}" y1="7" y2="7"/>'
+        line = f'<line class="span" x1="{_x(cell.low, last)}" x2="{_x(cell.high, last)}" y1="7" y2="7"/>'
     return Markup(  # noqa: S704 - numbers only
         f'<svg class="range" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
-        f' aria-label="average rank {cell.display}, 95 % interval {text}"><title>{text}</title>'
+        f' aria-label="average rank {cell.display}, 95 % interval {text}"><title>95 % interval {text}</title>'
         f'<line class="axis" x1="{PAD}" x2="{WIDTH - PAD}" y1="7" y2="7"/>{line}'
-        f'<circle cx="{x(cell.number)}" cy="7" r="3.2"/></svg>'
+        f'<circle cx="{_x(cell.number, last)}" cy="7" r="3.2"/></svg>'
     )
+
+
+def tier(row: Row) -> Markup:
+    """Return the places of a model; a range of places says why it is one."""
+    first, _, last = row.tier.partition("–")
+    if not last:
+        return escape(row.tier or "–")
+    title = f"between place {first} and {last}: the data cannot order these models, which is no tie"
+    return Markup('<span title="{}">{}</span>').format(title, row.tier)
+
+
+def widths(table: RankedTable) -> dict[str, int]:
+    """Return metric → over how many datasets the means of it are, at most."""
+    return {
+        column.key: max(
+            (row.cells[column.key].n or 0 for row in table.rows if column.key in row.cells), default=0
+        )
+        for column in table.metric_columns
+    }
 
 
 def statistic(cell: Cell | None) -> Markup:
@@ -100,11 +155,14 @@ def statistic(cell: Cell | None) -> Markup:
     return shown + (Markup(" <i>{}</i>").format(cell.spread) if cell.spread else "")
 
 
-def value(cell: Cell | None) -> Markup:
-    """Return a mean over the datasets."""
+def value(cell: Cell | None, most: int) -> Markup:
+    """Return a mean over the datasets; one over fewer than `most`, which others have, says so."""
     if cell is None or not cell.present:
         return Markup('<span class="absent" title="on no dataset">—</span>')
-    return statistic(cell)
+    if cell.n is None or cell.n >= most:
+        return statistic(cell)
+    title = f"the mean of {cell.n} datasets; other models have {most}"
+    return statistic(cell) + Markup(' <i class="part" title="{}">on {}/{}</i>').format(title, cell.n, most)
 
 
 def raw(cell: Cell | None) -> str:

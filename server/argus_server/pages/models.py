@@ -9,15 +9,20 @@ from litestar import Response
 
 from argus_server.pages.asking import AnyRequest, name_in, queries_of
 from argus_server.pages.conditional import entity_tag, not_modified
+from argus_server.pages.doctor import has_findings
 from argus_server.pages.flags import explained, flag_marks
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.model_rows import (
     gap_items,
     headings,
     interval,
+    last_rank,
+    rank_axis,
     raw,
     statistic,
+    tier,
     value,
+    widths,
 )
 from argus_server.pages.model_views import MISSING, SEEDS, tabs
 from argus_server.pages.outlook import outlook_panel
@@ -45,6 +50,7 @@ def models_page(request: AnyRequest, view: View) -> Response[Any]:
         table = shown_table(request.user, name, rank_models(view, board))
         settings = board.settings
         reported = offered_metrics(board.keys)
+        doubts = has_findings(board)
     wanted = {row.model: row.curve_of for row in table.rows if row.curve_of is not None}
     losses = queries_of(request).val_losses(name, list(wanted.values())) if not view.col else {}
     context = {
@@ -69,8 +75,13 @@ def models_page(request: AnyRequest, view: View) -> Response[Any]:
         "missing": MISSING,
         "job_counts": frame["pulse"].counts,
         "curves": {model: sparkline(losses[last]) for model, last in wanted.items() if last in losses},
+        "doubts": doubts,
+        "last_rank": last_rank(table),
+        "rank_axis": rank_axis,
         "interval": interval,
         "statistic": statistic,
+        "tier": tier,
+        "widths": widths(table),
         "value": value,
         "raw": raw,
         "page_name": "leaderboard",

@@ -16,6 +16,8 @@ __all__ = ["Style", "choose_style", "choose_unit"]
 
 _TIME_UNITS = ((1e-3, "µs", 1e6), (1.0, "ms", 1e3), (120.0, "s", 1.0), (7200.0, "min", 1 / 60))
 _MAX_DECIMALS = 6
+_MORE_DECIMALS = 2
+"""So many more than its values need show a column's best and second best apart."""
 _NOISE = 1e-9
 """A spread that is smaller than this part of the value is rounding, not a difference between seeds."""
 _MAX_FIXED = 1e9
@@ -100,7 +102,8 @@ def choose_style(
     """Return how a column is written.
 
     With spreads, the typical one shows two significant digits; without, the typical value shows
-    three. The best and the second best of every contest then differ in what is shown, up to six decimals.
+    three. The best and the second best of a contest then differ in what is shown, if up to two more decimals
+    can do that: a pair that nearly ties does not give all others digits that say nothing.
 
     Args:
         numbers: the raw values of the column; what is not finite has no say.
@@ -119,10 +122,16 @@ def choose_style(
     if decimals > _MAX_DECIMALS and typical < 10**-_MAX_DECIMALS * 100:
         return Style(scale, None)
     decimals = min(decimals, _MAX_DECIMALS)
-    for best, second in contests:
-        while decimals < _MAX_DECIMALS and f"{best * scale:.{decimals}f}" == f"{second * scale:.{decimals}f}":
-            decimals += 1
-    return Style(scale, decimals)
+    finest = min(decimals + _MORE_DECIMALS, _MAX_DECIMALS)
+    apart = (_decimals_apart(best * scale, second * scale, decimals) for best, second in contests)
+    return Style(scale, max((needed for needed in apart if needed <= finest), default=decimals))
+
+
+def _decimals_apart(a: float, b: float, decimals: int) -> int:
+    """Return how many decimals, from so many on, make two numbers look different."""
+    while decimals <= _MAX_DECIMALS and f"{a:.{decimals}f}" == f"{b:.{decimals}f}":
+        decimals += 1
+    return decimals
 
 
 def _sizes(numbers: Iterable[float]) -> list[float]:

@@ -64,7 +64,7 @@ class Gap(msgspec.Struct, frozen=True):
             "failed": "last job failed",
             "interrupted": "last job was interrupted",
             "running": "running",
-            "stalled": "running, and silent",
+            "stalled": "stalled",
             "untested": "never tested",
             "diverged": "diverged",
             "no metric": "done without this metric",

@@ -174,7 +174,10 @@ class _Table:
         if scores is not None:
             self._field = choose_field(scores, view.missing)
             self._standing = stand(self._field, scores)
-            self._verdict = give_verdict(scores, self._field, self._standing, found.seeds, view.missing)
+            label = next(key.label for key in board.keys if key.key == scores.metric)
+            self._verdict = give_verdict(
+                scores, self._field, self._standing, found.seeds, view.missing, label=label
+            )
         self._rank_style = TWO_DECIMALS if self._standing is None else rank_style(self._standing)
         self._skills = self._skill()
         self._styles = self._choose_styles()

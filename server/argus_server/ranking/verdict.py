@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -46,8 +47,11 @@ class _Sentences:
             self.say(f" and {others} others")
 
 
-def give_verdict(scores: Scores, field: Field, standing: Standing, seeds: Seeds, missing: Missing) -> Verdict:
-    """Return the verdict on a field."""
+def give_verdict(
+    scores: Scores, field: Field, standing: Standing, seeds: Seeds, missing: Missing, *, label: str = ""
+) -> Verdict:
+    """Return the verdict on a field; `label` is what people call the metric, if not by its name."""
+    scores = replace(scores, metric=label or scores.metric)
     said = _Sentences()
     names = [scores.models[place] for place in field.models]
     n, k = field.values.shape

@@ -1,4 +1,4 @@
-/* A leaderboard under the hands: keys for what links and buttons do as well, Shift-click on a header, the
+/* A leaderboard, or a matrix, under the hands: keys for what links and buttons do as well, Shift-click on a header, the
    column chooser without a round trip, and words for those who do not see a new row arrive.
 
    Keys act on the row that has the focus, so the browser itself keeps the place when rows move. They are
@@ -13,9 +13,9 @@ const findAll = (selector, inside = document) => [...inside.querySelectorAll(sel
 
 // --- rows --------------------------------------------------------------------------------------
 
-const rows = () => findAll("table.board tbody tr");
+const rows = () => findAll("table[data-keys] tbody tr");
 const handle = (row) => find("input[name=job], th a, a", row);
-const currentRow = () => document.activeElement?.closest("table.board tbody tr");
+const currentRow = () => document.activeElement?.closest("table[data-keys] tbody tr");
 const boxes = () => findAll("table.board input[name=job]:checked");
 
 function inSight() {

@@ -84,6 +84,17 @@ def rows_of(page):
 # --- one table, many renderings -----------------------------------------------------------------
 
 
+def test_the_form_says_how_seeds_become_one_number_and_the_legend_what_a_full_bar_is(board):
+    _, page = grid(board, "?seeds=median")
+
+    select = page.css_first("select[name=seeds]")
+    assert select.css_first("option[selected]").attributes["value"] == "median"
+    assert page.css_first("select[name=cell] option").text() == "median of the seeds"
+    assert "median of" in grid(board, "?seeds=median")[1].css_first("table.mx").text()
+    assert "on each dataset the full bar is its largest gap" in page.css_first("p.verdict").text()
+    assert page.css_first("#keys") is not None
+
+
 @pytest.mark.parametrize("query", ["?", "?metric=Speed", "?transpose=1", "?dataset=v", "?rows=name&q=a"])
 def test_page_exports_and_the_leaderboard_of_cells_agree_cell_by_cell(board, query):
     cells, page = grid(board, query)

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from selectolax.lexbor import LexborHTMLParser as HTMLParser
 from unit.server.wire import body, epoch, failed, job, start
@@ -547,6 +548,34 @@ def test_the_columns_of_the_page_can_be_chosen(filled):
 
     assert "MAE" not in heads("")
     assert heads("&col=MAE&col=win_rate") == ["#", "Model", "MAE", "Win rate %"]
+
+
+def test_the_page_says_what_intervals_places_and_means_are_of(server):
+    events = []
+    for model, level in (("a", 1.0), ("b", 1.01), ("c", 2.0)):
+        for i in range(9 if model != "b" else 7):
+            metrics = {"MSE": level + i + (0.05 if i % 2 and model == "a" else 0), "Latency_P50": 0.1}
+            events += job(f"{model}{i}", model, f"d{i}", 1, **metrics)
+    server.store.add_events([*events, *job("odd", "c", "d0", 2, mse=1.0)])
+    setting = MetricSetting(label="error")
+    server.store.settings.change("p", lambda known: msgspec.structs.replace(known, metrics={"MSE": setting}))
+    text = server.page("/p/p/leaderboard?group=model&missing=pairwise")
+    page = HTMLParser(text)
+
+    assert page.css_first("thead svg.range").attributes["aria-label"] == "on a line from rank 1 to rank 3"
+    assert [n.text() for n in page.css("thead svg.range text")] == ["1", "3"]
+    rows = {row.css_first("th a").text(): row for row in page.css("table.board tbody tr")}
+    assert "none: it takes eight datasets" in rows["b"].css_first("svg title").text()
+    assert " to " in rows["a"].css_first("svg title").text()
+    assert [n.text() for n in rows["b"].css(".part")] == ["on 7/9", "on 7/9"]
+    assert "other models have 9" in rows["b"].css_first(".part").attributes["title"]
+    assert rows["a"].css(".part") == []
+    assert "no tie" in rows["a"].css_first("td.rank span").attributes["title"]
+    assert "are no tie" in text
+    assert page.css_first("a.doubts").attributes["href"] == "/p/p/doctor"
+    alone = HTMLParser(server.page("/p/p/leaderboard?group=model&dataset=d1&model=c"))
+    assert "has the lowest error of 3 models" in alone.css_first("p.lead").text()
+    assert alone.css_first("thead svg.range").attributes["aria-label"] == "on a line from rank 1 to rank 3"
 
 
 def test_the_latest_job_of_a_model_shows_how_it_learned(server):

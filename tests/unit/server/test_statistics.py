@@ -476,6 +476,11 @@ def test_there_is_no_interval_over_fewer_than_eight_datasets():
 
     assert rank_intervals(ranks[:7]) is None
     assert pairwise_rank_intervals(ranks[:7]) is None
+    gaps = ranks.copy()
+    gaps[0, 1] = np.nan
+    low, high = pairwise_rank_intervals(gaps[:8])
+    assert np.isnan([low[1], high[1]]).all()  # of its own datasets there are seven
+    assert np.isfinite([low[0], high[0]]).all()
     low, high = rank_intervals(ranks)
     assert (low <= average_ranks(ranks)).all()
     assert (average_ranks(ranks) <= high).all()

@@ -65,7 +65,8 @@ def pairwise_rank_intervals(
 ) -> tuple[Floats, Floats] | None:
     """Return the intervals of `pairwise_average_ranks`, likewise.
 
-    A model that shares no dataset with another in a draw has no rank in it.
+    A model that shares no dataset with another in a draw has no rank in it, and one with fewer than eight
+    datasets of its own has no interval: NaN.
     """
     n, k = scores.shape
     if n < LEAST_DATASETS:
@@ -86,6 +87,7 @@ def pairwise_rank_intervals(
         sums = shares.reshape(-1, k, k).sum(axis=2)
         rates = np.where(opponents > 0, sums / np.maximum(opponents, 1), np.nan)
         drawn[start : start + step] = 1 + (k - 1) * (1 - rates)
+    drawn[:, (~np.isnan(scores)).sum(axis=0) < LEAST_DATASETS] = np.nan
     return _ends(drawn, confidence)
 
 
