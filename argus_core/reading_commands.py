@@ -95,7 +95,9 @@ def leaderboard(
 ) -> None:
     """Show the leaderboard of PROJECT as its page does, in this terminal.
 
-    `--view model=patchtst`, `--view seeds=median` or `--view 'where=MSE<0.4'` ask as its URL does.
+    `--view model=patchtst`, `--view seeds=median` or `--view 'where=MSE<0.4'` ask as its URL does;
+    `--view col=MSE --view col=R2` shows these columns. Where they are too many for the terminal, the last
+    ones are left out; a file gets them all.
     """
     from rich.console import Console
 
@@ -113,23 +115,31 @@ def leaderboard(
     console = Console(soft_wrap=True, highlight=False)
     if said := found.get("verdict"):
         console.print(plain(said["text"]))
-    _print_table(console, found, limit)
+    _print_table(console, found, limit, params.get("col", ()))
 
 
-def _print_table(console: Console, found: Mapping[str, Any], limit: int | None) -> None:
+def _print_table(
+    console: Console, found: Mapping[str, Any], limit: int | None, chosen: Sequence[str] = ()
+) -> None:
     """Print as many columns as this terminal has room for, all of them where it is a file."""
-    columns, rows = found["columns"], found["rows"][:limit]
+    columns, unknown = _chosen(found["columns"], chosen)
+    rows, all_columns = found["rows"][:limit], len(columns)
     table = table_of(columns, rows)
     while (
         console.is_terminal
-        and sum(column["kind"] == "metric" for column in columns) > 1
+        and sum(column["kind"] != "identity" for column in columns) > 1
         and _width(console, table) > console.width
     ):
         columns = columns[:-1]
         table = table_of(columns, rows)
-    console.width = max(console.width, _width(console, table))
+    if console.is_terminal and _width(console, table) > console.width:
+        table = table_of(columns, rows, folds_names=True)
+    else:
+        console.width = max(console.width, _width(console, table))
     console.print(table, crop=False)
-    if left := len(found["columns"]) - len(columns):
+    for name in unknown:
+        console.print(plain(f"There is no column {name!r}."))
+    if left := all_columns - len(columns):
         columns_left = f"{left} more column{'s' if left > 1 else ''}"
         console.print(f"{columns_left} than fit here; a file gets them all, and --json.")
     if more := len(found["rows"]) - len(rows):
@@ -141,12 +151,34 @@ def _print_table(console: Console, found: Mapping[str, Any], limit: int | None) 
         console.print(plain(note))
 
 
+def _chosen(
+    columns: Sequence[Mapping[str, Any]], wanted: Sequence[str]
+) -> tuple[Sequence[Mapping[str, Any]], list[str]]:
+    """Return the columns that the view names, as its page shows them, and the names of none.
+
+    What tells rows apart is always there, the first column first.
+    """
+    by_id = {column["id"]: column for column in columns}
+    chosen = [by_id[name] for name in dict.fromkeys(wanted) if name in by_id]
+    unknown = [name for name in dict.fromkeys(wanted) if name not in by_id]
+    if not chosen:
+        return columns, unknown
+    first, *others = [column for column in columns if column["kind"] == "identity"]
+    rest = [column for column in chosen if column is not first]
+    return [first, *(column for column in others if column not in rest), *rest], unknown
+
+
 def _width(console: Console, table: Table) -> int:
     return console.measure(table, options=console.options.update(width=_WIDEST)).maximum
 
 
-def table_of(columns: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return the table as the page has it: units in the header, best bold, second best underlined."""
+def table_of(
+    columns: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]], *, folds_names: bool = False
+) -> Table:
+    """Return the table as the page has it: units in the header, best bold, second best underlined.
+
+    Long names go over several lines if `folds_names`; numbers never do.
+    """
     from rich import box
     from rich.table import Table
 
@@ -155,8 +187,10 @@ def table_of(columns: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, A
     for column in columns:
         unit = f" {column['unit']}" if column["unit"] else ""
         arrow = f" {_ARROWS[column['direction']]}" if column["direction"] in _ARROWS else ""
-        justify: Any = "left" if column["kind"] == "identity" else "right"
-        table.add_column(plain(column["label"] + unit + arrow), justify=justify, no_wrap=True)
+        is_name = column["kind"] == "identity"
+        justify: Any = "left" if is_name else "right"
+        head = plain(column["label"] + unit + arrow)
+        table.add_column(head, justify=justify, no_wrap=not (is_name and folds_names), overflow="fold")
     by, absent = ("id", "—") if any(column["kind"] == "statistic" for column in columns) else ("key", _ABSENT)
     for row in rows:
         cells = [_cell(row, column, by=by, absent=absent) for column in columns]

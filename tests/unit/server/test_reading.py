@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 
 import pytest
 import requests
@@ -132,6 +133,25 @@ def test_the_terminal_shows_the_table_and_obeys_no_name(environment):
     assert "1 more row." in only.output
     assert json.loads(run("leaderboard", "p", "--json").output)["total"] == 5
     assert run("leaderboard", "p", "--view", "x").exit_code == 64
+    columns = run("leaderboard", "p", "--view", "col=Latency_P50", "--view", "col=nope", "--view", "col=MSE")
+    assert " ".join(columns.output.splitlines()[0].split()) == "# Model Dataset Seed Latency_P50 ms ↓ MSE ↓"
+    assert "There is no column 'nope'." in columns.output
+
+
+def test_in_a_terminal_no_line_of_the_table_is_wider_than_it(environment, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    for width in (30, 44, 80):
+        monkeypatch.setenv("COLUMNS", str(width))
+        output = re.sub("\x1b\\[[0-9;]*m", "", run("leaderboard", "p").output)
+        lines = output.splitlines()
+        end = next(place for place, line in enumerate(lines) if "than fit here" in line or "Values" in line)
+        lines = lines[:end]
+        assert max(map(len, lines)) <= width, lines
+        assert "0.125" in output
+        assert "evil" in output
+
+
+def test_what_is_no_project_has_no_leaderboard(environment):
     assert run("leaderboard", "nobody").exit_code == 3
 
 
