@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Server", "leaderboard", "records"]
 
 _TIMEOUT_S = (3.05, 60.0)
-_BESIDE = {"cells", "display", "best", "second", "flags"}
+_BESIDE = {"cells", "display", "best", "second", "flags", "separation"}
 _OF_JOBS = {"seed", "batch_id", "job_id", "superseded_by"}
 Value = str | int | float | bool | None | Iterable[str]
 """A parameter of a view: one value, or several of a filter."""
@@ -153,7 +153,7 @@ def _record(row: Mapping[str, Any], metrics: Iterable[Mapping[str, Any]], *, gro
         record[f"{name} (n)"] = parts.get("n")
         record[f"{name} (low)"], record[f"{name} (high)"] = parts.get("interval") or (None, None)
     if grouped:
-        record["flags"] = _flags(row)
+        record |= {**_separation(row), "flags": _flags(row)}
     return record
 
 

@@ -16,7 +16,7 @@ from argus_server.ranking.table import Cell, Column, FlagKind, Row
 from argus_server.ranking.view import View
 from argus_server.urls import path_to
 
-__all__ = ["BETTER", "END", "SEEDS", "SPREAD", "heading", "leaderboard_latex", "view_hash"]
+__all__ = ["BETTER", "END", "NO_TEST", "SEEDS", "SPREAD", "heading", "leaderboard_latex", "view_hash"]
 
 _ARROWS = {"lower": r" $\downarrow$", "higher": r" $\uparrow$", "unknown": ""}
 BETTER = {"lower": "lower is better", "higher": "higher is better", "unknown": "no direction is known"}
@@ -27,6 +27,7 @@ SEEDS = {
     "best": "the best of n seeds",
     "last": "the last seed",
 }
+NO_TEST = "No significance test is applied, and no α."
 SPREAD = {"mean": " with its standard deviation (n − 1)", "median": "", "best": "", "last": ""}
 """What stands beside it."""
 
@@ -76,7 +77,7 @@ def _caption(ranking: Ranking) -> str:
         f"Leaderboard of {ranking.project}, {ranked}.",
         f"{what}.",
         "Best in bold, second best underlined, each within its dataset.",
-        "No significance test is applied, and no α.",
+        *(() if any("α" in note for note in ranking.notes) else (NO_TEST,)),
         *ranking.notes,
     ]
     return " ".join(sentences)
@@ -106,7 +107,7 @@ def _cell(cell: Cell) -> str:
         return r"$\emptyset$"
     text = latex_number(cell.display)
     text = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(cell.mark, text)
-    return text + _spread(cell)
+    return text + (r"$^{\dagger}$" if cell.is_close else "") + _spread(cell)
 
 
 def _spread(cell: Cell) -> str:

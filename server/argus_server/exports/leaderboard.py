@@ -14,7 +14,13 @@ from typing import Any
 
 import msgspec
 
-from argus_server.exports.records import column_record, filter_record
+from argus_server.exports.records import (
+    SEPARATION,
+    column_record,
+    filter_record,
+    separation_fields,
+    separation_record,
+)
 from argus_server.exports.row_flags import flag_records, flags_text, kinds_of, legend_of, marked_name
 from argus_server.exports.text import csv_fields, iso_time, markdown_text
 from argus_server.ranking.board import Placed
@@ -58,7 +64,11 @@ def _csv_header(ranking: Ranking, *, grouped: bool) -> list[Any]:
         header.append(column.id)
         if grouped:
             header += [f"{column.id} ({part})" for part in ("std", "n", "low", "high")]
-    return [*header, "flags"] if grouped else [*header, "batch_id", "job_id", "finished_at", "superseded_by"]
+    return (
+        [*header, *SEPARATION, "flags"]
+        if grouped
+        else [*header, "batch_id", "job_id", "finished_at", "superseded_by"]
+    )
 
 
 def _csv_job(ranking: Ranking, rank: int | None, item: Placed) -> list[Any]:
@@ -73,7 +83,7 @@ def _csv_cells(ranking: Ranking, row: Row) -> list[Any]:
     for column in ranking.metric_columns:
         cell = row.cells[column.key]
         values += [cell.raw, cell.std, cell.n, cell.low, cell.high]
-    return [*values, flags_text(row)]
+    return [*values, *separation_fields(row.separation), flags_text(row)]
 
 
 def _batched(items: Iterable[Any]) -> Iterator[list[Any]]:
@@ -125,11 +135,12 @@ def _row(row: Row) -> dict[str, Any]:
         "n": row.n,
         "cells": {key: _raw(cell) for key, cell in present.items()},
         "display": {
-            key: f"{cell.display} {cell.spread}" if cell.spread else cell.display
+            key: f"{cell.display}{'†' if cell.is_close else ''} {cell.spread}".rstrip()
             for key, cell in present.items()
         },
         "best": [key for key, cell in present.items() if cell.mark == "best"],
         "second": [key for key, cell in present.items() if cell.mark == "second"],
+        "separation": separation_record(row.separation),
         "flags": flag_records(row),
     }
     return plain
@@ -188,4 +199,4 @@ def _markdown_cell(cell: Cell) -> str:
         return ABSENT
     text = markdown_text(cell.display)
     text = {"best": f"**{text}**", "second": f"<u>{text}</u>"}.get(cell.mark, text)
-    return f"{text} {cell.spread}".rstrip()
+    return f"{text}{'†' if cell.is_close else ''} {cell.spread}".rstrip()

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from argus_server.exports.records import filter_record
+from argus_server.exports.records import filter_record, separation_record
 from argus_server.exports.text import csv_text, markdown_text
 from argus_server.ranking.matrix import MatrixCell, MatrixTable
 
@@ -107,7 +107,9 @@ def matrix_json(table: MatrixTable) -> bytes:
 
 
 def _cell(model: str, dataset: str, cell: MatrixCell) -> dict[str, Any]:
-    shown = f"{cell.display} {cell.spread}".rstrip() if cell.kind == "value" else absent_text(cell)
+    shown = (
+        f"{cell.display}{cell.marks} {cell.spread}".rstrip() if cell.kind == "value" else absent_text(cell)
+    )
     return {
         "model": model,
         "dataset": dataset,
@@ -121,6 +123,7 @@ def _cell(model: str, dataset: str, cell: MatrixCell) -> dict[str, Any]:
         "gap": cell.gap,
         "delta": cell.delta,
         "mark": cell.cell.mark,
+        "separation": separation_record(cell.separation),
         "display": shown,
         "jobs": {"done": cell.jobs, **cell.state.jobs},
         "progress": cell.state.progress,
@@ -158,4 +161,4 @@ def _markdown(cell: MatrixCell) -> str:
         return markdown_text(absent_text(cell))
     text = markdown_text(cell.display or "–")
     text = {"best": f"**{text}**", "second": f"<u>{text}</u>"}.get(cell.cell.mark, text)
-    return f"{text} {cell.spread}".rstrip()
+    return f"{text}{cell.marks} {cell.spread}".rstrip()

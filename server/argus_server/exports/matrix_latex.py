@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argus_server.exports.latex import BETTER, END, SEEDS, SPREAD, view_hash
+from argus_server.exports.latex import BETTER, END, NO_TEST, SEEDS, SPREAD, view_hash
 from argus_server.exports.latex_text import PREAMBLE, latex_number, latex_sentence, latex_text
 from argus_server.exports.matrix import absent_text
 from argus_server.ranking.matrix import MatrixCell, MatrixTable
@@ -60,7 +60,7 @@ def _caption(table: MatrixTable) -> str:
         [
             f"{column.label}{unit} of {table.project} ({BETTER[column.direction]}); {content}.",
             "Best in bold, second best underlined, each within its dataset.",
-            "No significance test is applied, and no α.",
+            *(() if any("α" in note for note in table.notes) else (NO_TEST,)),
             *table.notes,
         ]
     )
@@ -75,6 +75,7 @@ def _cell(cell: MatrixCell) -> str:
         return latex_text(absent_text(cell))
     text = latex_number(cell.display or "–")
     text = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(cell.cell.mark, text)
+    text += r"$^{\dagger}$" if cell.marks else ""
     if cell.spread.startswith("± "):
         return rf"{text} $\pm$ {latex_number(cell.spread[2:])}"
     return f"{text} ({latex_text(cell.spread)})" if cell.spread else text

@@ -9,16 +9,20 @@ from typing import Any
 
 import msgspec
 
-from argus_server.exports.records import column_record, filter_record
+from argus_server.exports.records import (
+    SEPARATION,
+    column_record,
+    filter_record,
+    separation_fields,
+    separation_record,
+)
 from argus_server.exports.row_flags import flag_legend, flag_records, flags_text, marked_name
 from argus_server.exports.text import csv_text, markdown_text
-from argus_server.ranking.separation import Separation
 from argus_server.ranking.table import Cell, Column, RankedTable, Row
 
 __all__ = ["models_csv", "models_json", "models_markdown"]
 
 ABSENT = "—"
-_SEPARATION = ("separable from the best", "separation", "separation (p)", "separation (why)")
 _ARROWS = {"lower": " ↓", "higher": " ↑", "unknown": ""}
 _NONE = Cell()
 
@@ -53,7 +57,7 @@ def _csv_header(table: RankedTable) -> list[str]:
     for column in table.columns[1:]:
         header.append(column.id)
         if column.id == "average_rank" and column.kind == "statistic":
-            header += ["average_rank (low)", "average_rank (high)", *_SEPARATION]
+            header += ["average_rank (low)", "average_rank (high)", *SEPARATION]
         elif column.id == "datasets" and column.kind == "statistic":
             header += ["datasets (of)", "seeds"]
         elif column.kind == "metric":
@@ -70,7 +74,7 @@ def _csv_row(table: RankedTable, row: Row) -> list[Any]:
             values += [cell.raw, cell.std, cell.n]
         elif column.id == "average_rank":
             shown = cell if is_ranked else _NONE
-            values += [shown.raw, shown.low, shown.high, *_separation(row)]
+            values += [shown.raw, shown.low, shown.high, *separation_fields(row.separation)]
         elif column.id == "datasets":
             values += [cell.raw, cell.n, cell.spread.removeprefix("× ")]
         else:
@@ -78,15 +82,6 @@ def _csv_row(table: RankedTable, row: Row) -> list[Any]:
     provisional = row.statistics.get("average_rank", _NONE)
     why = "; ".join(f"{gap.dataset}: {gap.text}" for gap in row.gaps)
     return [*values, flags_text(row), None if is_ranked else provisional.raw, why]
-
-
-def _separation(row: Row) -> list[Any]:
-    """Return what the data say of a model against the leader."""
-    found = row.separation
-    if found is None:
-        return ["", "", None, ""]
-    told = {True: "yes", False: "no", None: ""}[found.is_told]
-    return [told, found.result, found.p, found.why]
 
 
 # --- JSON -------------------------------------------------------------------------------------
@@ -141,7 +136,7 @@ def _row(table: RankedTable, row: Row) -> dict[str, Any]:
         "statistics": statistics | {"datasets_of": coverage.n, "seeds": coverage.spread.removeprefix("× ")},
         "interval": [rank.low, rank.high] if rank.low is not None else None,
         "not_separable": None if told is None else rank.is_close,
-        "separation": None if row.separation is None else _separation_record(row.separation),
+        "separation": separation_record(row.separation),
         "imputed": rank.is_imputed,
         "cells": {column.key: {"mean": cell.raw, "std": cell.std, "n": cell.n} for column, cell in metrics},
         "display": {column.id: shown(cell) for column, cell in present},
@@ -154,10 +149,6 @@ def _row(table: RankedTable, row: Row) -> dict[str, Any]:
             {"dataset": gap.dataset, "kind": gap.kind, "text": gap.text, "job": gap.job} for gap in row.gaps
         ]
     return plain
-
-
-def _separation_record(separation: Separation) -> dict[str, Any]:
-    return {"result": separation.result, "p": separation.p, "why": separation.why or None}
 
 
 def shown(cell: Cell) -> str:

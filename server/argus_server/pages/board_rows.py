@@ -25,6 +25,7 @@ __all__ = ["RowKey", "board_rows", "row_key"]
 RowKey = tuple[str, str]
 NO_CURVES: Mapping[RowKey, Markup] = MappingProxyType({})
 
+_CLOSE = '<span title="the seeds do not tell it from the best of its dataset">†</span>'
 _ABSENT = '<span class="absent" title="done without this metric">∅</span>'
 
 
@@ -166,5 +167,6 @@ def _special_cell(opened: str, cell: Cell) -> str:
     shown = cell.display
     if cell.mark:
         shown = f"<b>{shown}</b>" if cell.mark == "best" else f"<u>{shown}</u>"
+    shown += _CLOSE if cell.is_close else ""
     title = f' title="95 % interval {cell.interval} (Student’s t, n = {cell.n})"' if cell.interval else ""
     return f'{opened}{cell.raw!r}"{title}>{shown}{spread}</td>'

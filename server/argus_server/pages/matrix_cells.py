@@ -127,6 +127,7 @@ def _number(cell: MatrixCell) -> str:
     shown = escape(cell.display) if cell.display else '<span class="absent">–</span>'
     if cell.cell.mark:
         shown = f"<b>{shown}</b>" if cell.cell.mark == "best" else f"<u>{shown}</u>"
+    shown += cell.marks
     spread = f" <i>{cell.spread}</i>" if cell.spread else ""
     going = (
         ' <span class="going" aria-label="another job runs">◔</span>' if cell.state.kind == "running" else ""
@@ -142,6 +143,8 @@ def _title(table: MatrixTable, model: str, dataset: str, cell: MatrixCell) -> st
         parts.append(f"{cell.cell.display}{unit} {cell.cell.spread}".rstrip())
         if cell.cell.interval:
             parts.append(f"95 % interval {cell.cell.interval}{unit}")
+        if cell.cell.is_close:
+            parts.append("the seeds do not tell it from the best")
         if cell.rank is not None:
             parts.append(f"rank {cell.rank:g}")
         if cell.gap is not None:

@@ -18,6 +18,7 @@ from argus_server.ranking.board import Board
 from argus_server.ranking.models import rank_models
 from argus_server.ranking.rank import Ranking
 from argus_server.ranking.registry import NO_SETTINGS, Settings
+from argus_server.ranking.separation import Separation
 from argus_server.ranking.statistics.comparisons import Floats, Ties, fractional_ranks
 from argus_server.ranking.table import Cell, Column, Row
 from argus_server.ranking.view import View
@@ -102,6 +103,7 @@ class MatrixCell:
         step: 0 for the best value of a dataset to 9 for the worst ones; None where nothing is compared.
         delta: how far the value is from the baseline's on this dataset, as a share of that.
         jobs: how many jobs the value stands for.
+        separation: what the seeds say of the value against the best of its dataset.
     """
 
     kind: CellKind
@@ -114,11 +116,17 @@ class MatrixCell:
     step: int | None = None
     delta: float | None = None
     jobs: int = 0
+    separation: Separation | None = None
 
     @property
     def spread(self) -> str:
         """What stands beside the number."""
         return self.cell.spread if self.display == self.cell.display else ""
+
+    @property
+    def marks(self) -> str:
+        """What stands behind the number: † if the seeds do not tell it from the best of the dataset."""
+        return "†" if self.cell.is_close and self.display == self.cell.display else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +312,7 @@ class _Matrix:
             step=compared.step(value),
             delta=delta,
             jobs=row.n if row else 0,
+            separation=row.separation if row else None,
         )
 
     def _why_not(self, model: str, dataset: str, cell: Cell, state: CellState) -> CellKind:
@@ -391,7 +400,12 @@ class _Matrix:
         ]
 
     def _notes(self, averages: Mapping[str, float]) -> list[str]:
-        notes = [note for note in self._ranking.notes if "different datasets" not in note]
+        marked = self._view.cell in ("mean", "best")
+        notes = [
+            note
+            for note in self._ranking.notes
+            if "different datasets" not in note and (marked or not note.startswith("†"))
+        ]
         partial = [model for model in self._models if model not in averages]
         if averages and partial:
             notes.append(

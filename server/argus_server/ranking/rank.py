@@ -9,9 +9,11 @@ from dataclasses import replace
 from itertools import repeat
 from typing import Any, Literal
 
+import msgspec
+
 from argus_core.conventions import CONVENTIONS, Convention
 from argus_server.errors import BadView
-from argus_server.ranking.aggregate import Measure, Together, cell_board, choice_note, settled_seeds
+from argus_server.ranking.aggregate import Entry, Measure, Together, cell_board, choice_note, settled_seeds
 from argus_server.ranking.board import (
     STYLE_DATASETS,
     Board,
@@ -26,12 +28,14 @@ from argus_server.ranking.board import (
     room_around,
     tied,
 )
+from argus_server.ranking.cell_tests import separate_cells
 from argus_server.ranking.fairness import flag_cells
 from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.metric import ROLE_ORDER, default_metric, ranking_metric
 from argus_server.ranking.models import rank_models
+from argus_server.ranking.separation import Separation
 from argus_server.ranking.similar import nearest_name
-from argus_server.ranking.statistics import t_half_width
+from argus_server.ranking.statistics import ALPHA, t_half_width
 from argus_server.ranking.table import Cell, Column, DoneJob, Flag, MetricKey, RankedTable, Row
 from argus_server.ranking.values import finite
 from argus_server.ranking.view import CURVE, IDENTITY, View, column_id, metric_of, read_further, write_further
@@ -122,12 +126,23 @@ class Ranking:
             said,
         )
         self.notes = [text for text in told if text]
-        self._flags = self._find_flags() if view.group == "cell" else {}
+        self._flags: Mapping[tuple[str, str], tuple[Flag, ...]] = {}
+        self.separations: Mapping[tuple[str, str], Separation] = {}
+        if isinstance(board, MemoryBoard) and view.group == "cell":
+            self._judge({(item.job.model or "", item.job.dataset or ""): item.entry for item in board.placed})
 
-    def _find_flags(self) -> dict[tuple[str, str], tuple[Flag, ...]]:
-        placed = self._board.placed  # type: ignore[attr-defined]
-        cells = {(item.job.model or "", item.job.dataset or ""): item.entry for item in placed}
-        return flag_cells(cells, self.metric, self._asked.seeds)
+    def _judge(self, cells: Mapping[tuple[str, str], Entry]) -> None:
+        """Find out what makes cells not quite comparable, and which of them the seeds tell from the best."""
+        self._flags = flag_cells(cells, self.metric, self._asked.seeds)
+        if self.metric is None or self.ranks_higher is None:
+            return
+        resolution = self._board.settings.resolution(self.metric)
+        self.separations = separate_cells(cells, self.metric, higher=self.ranks_higher, resolution=resolution)
+        if any(found.p is not None for found in self.separations.values()):
+            self.notes.append(
+                f"† in {self.metric}: the seeds do not tell it from the best of its dataset (Welch’s t, Holm"
+                f" over all pairs of the dataset, α = {ALPHA:g}); one seed alone is not tested."
+            )
 
     def _choose_styles(self) -> dict[str, tuple[str, Style]]:
         """Return the unit and the style of each column: the same on every page and in every export."""
@@ -314,6 +329,10 @@ class Ranking:
 
     def _row(self, item: Placed, cells: Mapping[str, Cell], place: int | None) -> Row:
         job, is_job = item.job, item.entry is None
+        separation = None if is_job else self.separations.get((job.model or "", job.dataset or ""))
+        key = self.metric or ""
+        if separation is not None and separation.result == "not separable" and key in cells:
+            cells = {**cells, key: msgspec.structs.replace(cells[key], is_close=True)}
         return Row(
             rank=place,
             model=job.model,
@@ -325,6 +344,7 @@ class Ranking:
             finished_us=job.finished_us,
             superseded_by=item.superseded_by,
             n=1 if is_job else len(item.entry.jobs),
+            separation=separation,
             flags=() if is_job else self._flags.get((job.model or "", job.dataset or ""), ()),
             curve_of=self._curve_of([job] if is_job else item.entry.jobs),
         )

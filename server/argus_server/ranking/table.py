@@ -162,7 +162,8 @@ class Row(msgspec.Struct, frozen=True):
         tier: the places of the models that the data cannot tell apart: `1–2`; empty but for models.
         opens_tier: whether the row is separated from those above it.
         statistics: id → what is computed of a model over all datasets.
-        separation: what the data say of a ranked model against the leader.
+        separation: what the data say of a ranked model against the leader, of a cell against the best of its
+            dataset; None of jobs, and where nothing ranks.
         is_baseline: whether skill is measured against this model.
         gaps: the datasets on which a model has no value, and why.
         flags: what makes a cell or a model not quite comparable to the others.

@@ -9,13 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 from unit.server.test_ranking import board_of, done
 
 from argus_core.reading import records
 from argus_server.exports.comparisons import pairs_csv, pairs_json
 from argus_server.exports.latex import leaderboard_latex
 from argus_server.exports.leaderboard import leaderboard_csv, leaderboard_json, leaderboard_markdown
-from argus_server.exports.matrix import matrix_csv, matrix_json
+from argus_server.exports.matrix import matrix_csv, matrix_json, matrix_markdown
 from argus_server.exports.matrix_latex import matrix_latex
 from argus_server.exports.models import models_csv, models_json, models_markdown
 from argus_server.exports.models_latex import models_latex
@@ -27,7 +28,7 @@ from argus_server.ranking.pareto import rank_pareto
 from argus_server.ranking.rank import Ranking, rank
 from argus_server.ranking.registry import Correction, MetricSetting, Settings
 from argus_server.ranking.sensitivity import rank_sensitivity
-from argus_server.ranking.statistics import fractional_ranks, friedman
+from argus_server.ranking.statistics import fractional_ranks, friedman, holm
 from argus_server.ranking.table import MetricKey
 from argus_server.ranking.view import Condition, View
 
@@ -495,3 +496,72 @@ def test_where_no_dataset_has_all_costs_two_models_are_compared_over_those_that_
 
 def test_costs_on_every_dataset_need_no_word():
     assert costly([(1.0, 1.0, 1.0)] * 3).notes == []
+
+
+# --- cells of one dataset -----------------------------------------------------------------------
+
+
+def of_seeds(**values):
+    return [
+        done(f"{model}{seed}", model, "x", seed=str(seed), MSE=value)
+        for model, some in values.items()
+        for seed, value in enumerate(some)
+    ]
+
+
+def test_a_cell_that_its_seeds_do_not_tell_from_the_best_is_marked_by_welchs_test():
+    some = {"a": (1.0, 1.1, 0.9, 1.05), "b": (1.1, 1.3, 0.8, 1.2), "c": (5.0, 5.1, 4.9, 5.2), "one": (1.2,)}
+    view = View(group="cell")
+    ranking = Ranking(view, board_of(of_seeds(**some), view))
+
+    rows = {row.model: row for row in ranking.whole().rows}
+
+    results = {model: row.separation.result for model, row in rows.items()}
+    assert results == {"a": "leads", "b": "not separable", "c": "separable", "one": "untested"}
+    pairs = list(itertools.combinations("abc", 2))
+    wanted = holm([stats.ttest_ind(some[a], some[b], equal_var=False).pvalue for a, b in pairs])
+    assert rows["b"].separation.p == pytest.approx(wanted[0])
+    assert rows["c"].separation.p == pytest.approx(wanted[1])
+    assert [row.cells["MSE"].is_close for row in rows.values()] == [False, True, False, False]
+    data = json.loads(b"".join(leaderboard_json(ranking)))
+    lines = list(csv.DictReader(io.StringIO("".join(leaderboard_csv(ranking)))))
+    assert [line["separable from the best"] for line in lines] == ["", "no", "", "yes"]
+    assert [row["separation (why)"] or "" for row in records(data)] == [
+        line["separation (why)"] for line in lines
+    ]
+    shown = rows["b"].cells["MSE"].display
+    assert data["rows"][1]["display"]["MSE"].startswith(f"{shown}† ± ")
+    grid = matrix(View(), board_of(of_seeds(**some), view))
+    assert grid.cells["b", "x"].marks == "†"
+    for text in ("".join(leaderboard_markdown(ranking)), matrix_markdown(grid)):
+        assert f"{shown}</u>† ± " in text
+        assert "† in MSE: the seeds do not tell it from the best of its dataset" in text
+    for text in ("".join(leaderboard_latex(ranking, 1)), matrix_latex(grid, 1)):
+        assert r"}$^{\dagger}$ $\pm$" in text
+        assert "No significance test" not in text
+
+
+@pytest.mark.parametrize(
+    ("values", "result", "why"),
+    [
+        ({"a": (1.0,), "b": (2.0, 2.1)}, "untested", "the spread of the best of the dataset is not known"),
+        ({"a": (1.0, 1.0), "b": (2.0, 2.0)}, "separable", ""),
+        ({"a": (1e100, 1.1e100), "b": (1.2e100, 1.05e100)}, "not separable", ""),
+    ],
+)
+def test_where_seeds_have_no_spread_a_cell_is_judged_as_far_as_that_goes(values, result, why):
+    view = View(group="cell")
+
+    rows = Ranking(view, board_of(of_seeds(**values), view)).whole().rows
+
+    assert (rows[1].separation.result, rows[1].separation.why) == (result, why)
+
+
+def test_of_equal_cells_seeds_tell_one_from_the_best_on_one_board_in_twenty_at_most():
+    draw, view, wrong = np.random.default_rng(4), View(group="cell"), 0
+    for _ in range(300):
+        values = {name: draw.normal(10, 1, size=3).tolist() for name in "abcde"}
+        rows = Ranking(view, board_of(of_seeds(**values), view)).whole().rows
+        wrong += any(row.separation.result == "separable" for row in rows)
+
+    assert wrong / 300 <= 0.05
