@@ -43,7 +43,7 @@ def test_batches_are_listed_from_the_newest_and_found_by_name_and_status(store):
     assert listed(store, status=("done", "failed")) == ["middle", "old"]
     assert listed(store, page=2, page_rows=2) == ["old"]
     found = store.queries.batches("p", BatchFilter(status=("running",), page_rows=1))
-    assert (found.total, found.counts) == (1, {"running": 1, "done": 1, "failed": 1})
+    assert (found.total, found.counts) == (1, {"running": 1, "stalled": 0, "done": 1, "failed": 1})
 
 
 def test_a_batch_knows_its_jobs_how_long_it_took_and_when_it_ends(store):
@@ -96,6 +96,25 @@ def test_a_batch_is_not_stalled_while_a_job_of_it_runs(store):
     store.queries.clock = lambda: (START + 1800 + 40 * 60) * 1_000_000
 
     assert store.queries.batch("p", "slow").status == "running"
+
+
+def test_batches_are_counted_and_found_by_the_status_that_they_show(store):
+    store.add_events([*job("slow", "a", end="", epochs_total=9), *epochs("slow", "a", [600, 1200, 1800])])
+    store.add_events(
+        [*job("silent", "gone", end=""), *job("over", "x"), event("batch_done", batch="over", at=9)]
+    )
+    store.add_events([event("batch_failed", batch="bad", at=9)])
+    store.queries.clock = lambda: (START + 1800 + 40 * 60) * 1_000_000
+
+    everything = store.queries.batches("p", BatchFilter())
+
+    assert everything.counts == {"running": 1, "stalled": 1, "done": 1, "failed": 1}
+    for status in everything.counts:
+        found = store.queries.batches("p", BatchFilter(status=(status,)))
+        assert [(batch.status, found.total) for batch in found.batches] == [(status, 1)]
+    assert [batch.batch_id for batch in store.queries.batches("p", BatchFilter(("stalled",))).batches] == [
+        "silent"
+    ]
 
 
 def test_failures_that_differ_in_numbers_only_are_one(store):

@@ -17,6 +17,7 @@ from argus_server.pages.render import Page, render
 from argus_server.pages.visitors import shown_job, shown_jobs
 from argus_server.ranking.compare import MOST_SIDES, Comparison, Side, compare
 from argus_server.ranking.configuration import settings_table
+from argus_server.ranking.metric import shown_units
 from argus_server.ranking.view import View
 from argus_server.storage.job import JobDetail
 from argus_server.storage.queries import JobFilter
@@ -52,8 +53,8 @@ def _comparison(request: AnyRequest, jobs: Sequence[JobDetail]) -> Comparison:
     name = name_in(request, "project")
     is_member = request.user.allows("read", name)
     with queries_of(request).board(name, View()) as board:
-        keys, settings = board.keys, board.settings
-    return compare([_side(job, is_member=is_member) for job in jobs], keys, settings)
+        keys, settings, units = board.keys, board.settings, shown_units(board)
+    return compare([_side(job, is_member=is_member) for job in jobs], keys, settings, units)
 
 
 def _side(job: JobDetail, *, is_member: bool) -> Side:

@@ -18,6 +18,7 @@ from argus_server.pages.visitors import shown_job
 from argus_server.pages.why import why_panel
 from argus_server.ranking.compare import MOST_SIDES
 from argus_server.ranking.configuration import settings_table
+from argus_server.ranking.metric import shown_units
 from argus_server.ranking.position import Beside, MetricRow, metric_rows
 from argus_server.ranking.view import View
 from argus_server.storage.job import CellJob, JobDetail, Peers, Snapshot
@@ -46,12 +47,12 @@ def job_metrics(request: AnyRequest, job: JobDetail, peers: Peers) -> list[Metri
     s = job.summary
     name = name_in(request, "project")
     with queries_of(request).board(name, View()) as board:
-        keys, settings = board.keys, board.settings
+        keys, settings, units = board.keys, board.settings, shown_units(board)
     counts = s.status == "done" and any(
         item.counts and (item.batch_id, item.job_id) == (s.batch_id, s.job_id) for item in peers.cell
     )
     beside = Beside([item.metrics for item in peers.cell if item.counts], counts, s.model or "", peers.means)
-    return metric_rows(job.metrics, s.batch_id, keys, settings, beside)
+    return metric_rows(job.metrics, s.batch_id, keys, settings, beside, units)
 
 
 @get("/p/{project:str}/jobs/{batch_id:str}/{job_id:str}", guards=READ)

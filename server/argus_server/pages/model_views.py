@@ -32,15 +32,15 @@ MISSING = (
     ("pairwise", "datasets that each pair has"),
     ("impute:worst", "fill in the worst ‡"),
 )
-PAGES = (("Pairs", "pairs"), ("Pareto", "pareto"), ("Sensitivity", "sensitivity"))
+PAGES = ("pairs", "pareto", "sensitivity")
 
 
 def tabs(project: str, view: View) -> list[tuple[str, str, str]]:
     """Return the pages about models with the same question: (name, label, address)."""
     query = view.query(group="job", col=(), sort="", order="", then=(), page=1)
     models = path_to("p", project, "leaderboard", query=view.query(group="model", page=1))
-    found = [("leaderboard", "Models", models)]
-    return found + [(page, label, path_to("p", project, page, query=query)) for label, page in PAGES]
+    found = [("leaderboard", "models", models)]
+    return found + [(page, page, path_to("p", project, page, query=query)) for page in PAGES]
 
 
 def page_of(
@@ -66,6 +66,7 @@ def page_of(
         table = rank(view, board)
         settings = board.settings
         metrics = offered_metrics(board.keys)
+        models = [model for model, _ in board.names("model") if model]
     context = {
         **frame,
         "table": table,
@@ -73,6 +74,7 @@ def page_of(
         "page_name": page,
         "tabs": tabs(name, view),
         "metrics": metrics,
+        "models": models,
         "model_names": settings.models,
         "dataset_names": settings.datasets,
         "column_id": column_id,

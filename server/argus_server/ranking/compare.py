@@ -12,6 +12,7 @@ from argus_core.conventions import Direction
 from argus_core.events import number_or_none
 from argus_server.ranking.board import tied
 from argus_server.ranking.format import choose_style, choose_unit
+from argus_server.ranking.metric import NO_UNITS, Units
 from argus_server.ranking.position import metric_order
 from argus_server.ranking.registry import Settings
 from argus_server.ranking.table import MetricKey
@@ -107,10 +108,15 @@ class Comparison:
         return len({side.dataset for side in self.sides})
 
 
-def compare(sides: Sequence[Side], keys: Sequence[MetricKey], settings: Settings) -> Comparison:
-    """Return the jobs side by side, with what the project says of its metrics."""
+def compare(
+    sides: Sequence[Side], keys: Sequence[MetricKey], settings: Settings, units: Units = NO_UNITS
+) -> Comparison:
+    """Return the jobs side by side, with what the project says of its metrics.
+
+    Metrics are shown in these `units`; without one, in what suits the jobs.
+    """
     sections = [
-        Section("Metrics", _metric_rows(sides, keys, settings)),
+        Section("Metrics", _metric_rows(sides, keys, settings, units)),
         Section("Hyperparameters", _text_rows([side.configuration for side in sides])),
         Section("Job", _text_rows([side.facts for side in sides])),
         Section("Source", _text_rows([side.source for side in sides])),
@@ -138,21 +144,35 @@ def labels(sides: Sequence[Side]) -> list[str]:
 # --- metrics ----------------------------------------------------------------------------------
 
 
-def _metric_rows(sides: Sequence[Side], keys: Sequence[MetricKey], settings: Settings) -> list[SideRow]:
+def _metric_rows(
+    sides: Sequence[Side], keys: Sequence[MetricKey], settings: Settings, units: Units
+) -> list[SideRow]:
     settled = [settings.settle(side.metrics, side.batch_id) for side in sides]
     known = {key.key: key for key in keys}
     names = dict.fromkeys(name for metrics in settled for name in metrics)
     found = sorted((known.get(name) or MetricKey(name, 1) for name in names), key=metric_order)
     return [
-        _metric_row(key, sides, [metrics.get(key.key) for metrics in settled], settings.resolution(key.key))
+        _metric_row(
+            key,
+            sides,
+            [metrics.get(key.key) for metrics in settled],
+            settings.resolution(key.key),
+            units.get(key.key),
+        )
         for key in found
     ]
 
 
-def _metric_row(key: MetricKey, sides: Sequence[Side], raws: Sequence[Any], resolution: float) -> SideRow:
+def _metric_row(
+    key: MetricKey,
+    sides: Sequence[Side],
+    raws: Sequence[Any],
+    resolution: float,
+    shown_in: tuple[str, float] | None,
+) -> SideRow:
     meaning, numbers = key.meaning, [finite(raw) for raw in raws]
     finites = [number for number in numbers if number is not None]
-    unit, scale = choose_unit(meaning.unit, finites)
+    unit, scale = shown_in or choose_unit(meaning.unit, finites)
     style = choose_style(finites, [], _contests(finites), scale)
     best = _best(key, sides, numbers, resolution)
     cells = [

@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from argus_core.conventions import CONVENTIONS
 from argus_server.ranking.board import Board
+from argus_server.ranking.format import choose_unit
 from argus_server.ranking.table import MetricKey
 from argus_server.ranking.view import View, column_id
 
-__all__ = ["ROLE_ORDER", "default_metric", "offered_metrics", "ranking_metric"]
+__all__ = [
+    "NO_UNITS",
+    "ROLE_ORDER",
+    "Units",
+    "default_metric",
+    "offered_metrics",
+    "ranking_metric",
+    "shown_units",
+]
 
 _PLACES = {key: place for place, key in enumerate(CONVENTIONS)}
 ROLE_ORDER = {"quality": 0, "cost": 1, "info": 2, "hidden": 3}
+
+
+Units = Mapping[str, tuple[str, float]]
+"""Metric → the unit in which it is shown, and what raw values are multiplied by for it."""
+NO_UNITS: Units = MappingProxyType({})
+
+
+def shown_units(board: Board) -> Units:
+    """Return the units of the leaderboard's columns, for whoever shows single jobs: the same everywhere."""
+
+    def choose() -> Units:
+        sample = board.sample()
+        return {key.key: choose_unit(key.meaning.unit, sample.get(key.key, ())) for key in board.keys}
+
+    return board.memo("units of columns", choose)
 
 
 def ranking_metric(view: View, board: Board) -> tuple[str | None, bool | None]:

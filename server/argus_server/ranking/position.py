@@ -11,6 +11,7 @@ from argus_core.conventions import CONVENTIONS, Direction, Role
 from argus_server.ranking.aggregate import Measure, measure
 from argus_server.ranking.board import tied
 from argus_server.ranking.format import Style, choose_style, choose_unit
+from argus_server.ranking.metric import NO_UNITS, Units
 from argus_server.ranking.registry import Settings
 from argus_server.ranking.table import MetricKey
 from argus_server.ranking.values import finite
@@ -99,16 +100,24 @@ class Beside:
 
 
 def metric_rows(
-    sent: Mapping[str, Any], batch_id: str, keys: Sequence[MetricKey], settings: Settings, beside: Beside
+    sent: Mapping[str, Any],
+    batch_id: str,
+    keys: Sequence[MetricKey],
+    settings: Settings,
+    beside: Beside,
+    units: Units = NO_UNITS,
 ) -> list[MetricRow]:
-    """Return the metrics of a job, given as sent, with what surrounds them."""
+    """Return the metrics of a job, given as sent, with what surrounds them.
+
+    They are shown in these `units`; without one, in what suits the job and its cell.
+    """
     settled = settings.settle(sent, batch_id)
     names = {settings.canonical(name): name for name in sent if settings.canonical(name) not in sent}
     known = {key.key: key for key in keys}
     rows = []
     for key in sorted((known.get(name) or MetricKey(name, 1) for name in settled), key=metric_order):
         raw, name = settled[key.key], names.get(key.key, key.key)
-        row = _row(key, raw, beside, settings.resolution(key.key))
+        row = _row(key, raw, beside, settings.resolution(key.key), units.get(key.key))
         rows.append(
             replace(
                 row,
@@ -119,14 +128,16 @@ def metric_rows(
     return rows
 
 
-def _row(key: MetricKey, raw: Any, beside: Beside, resolution: float) -> MetricRow:
+def _row(
+    key: MetricKey, raw: Any, beside: Beside, resolution: float, shown_in: tuple[str, float] | None
+) -> MetricRow:
     """Return value and cell of one metric as they are written: in one unit, with one number of decimals."""
     meaning, number = key.meaning, finite(raw)
     describes = meaning.role == "info"  # the mean of seeds, or of the jobs' numbers of epochs, is no result
     seeds = [jobs[key.key] for jobs in beside.cell if key.key in jobs and not describes]
     together = measure(seeds) if seeds else _NOTHING
     numbers = [value for other in [raw, *seeds] if (value := finite(other)) is not None]
-    unit, scale = choose_unit(meaning.unit, numbers)
+    unit, scale = shown_in or choose_unit(meaning.unit, numbers)
     style = choose_style(numbers, [together.std] if together.std else [], _contest(numbers), scale)
     values = [value for other in seeds if (value := finite(other)) is not None]
     means = beside.means.get(key.key, {})

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select
 
 from argus_server.errors import UnknownBatch
 from argus_server.progress import BatchProgress, Range, batch_progress
@@ -29,7 +29,8 @@ __all__ = [
     "list_batches",
 ]
 
-BATCH_STATUSES = ("running", "done", "failed")
+BATCH_STATUSES = ("running", "stalled", "done", "failed")
+"""`stalled`: nobody has ended it, none of its jobs runs, and nothing has been heard for 15 minutes."""
 _ENDED_JOBS = 200
 """So many of its jobs say how long the jobs of a batch take."""
 _EXAMPLES = 5
@@ -52,8 +53,7 @@ class BatchSummary:
     """A batch and where it stands. Times are microseconds since 1970.
 
     Attributes:
-        status: one of BATCH_STATUSES, or `stalled`: nobody has ended it, none of its jobs runs, and nothing
-            has been heard for 15 minutes.
+        status: one of BATCH_STATUSES.
         reason: why it failed.
         elapsed_s: how long it took, or has been going on.
     """
@@ -118,11 +118,12 @@ _SUMMARY = (
 def list_batches(connection: Connection, project_id: int, wanted: BatchFilter, now: int) -> BatchList:
     """Return one page of a project's batches. See `Queries.batches`."""
     batch = schema.batch.c
-    numbers = _matching(select(batch.status, func.count()), project_id, wanted).group_by(batch.status)
+    status = _status_at(project_id, now)
+    numbers = _matching(select(status, func.count()), project_id, wanted).group_by(status)
     counts: dict[str, int] = {row[0]: row[1] for row in connection.execute(numbers)}
     query = _matching(_columns(), project_id, wanted)
     if wanted.status:
-        query = query.where(batch.status.in_(wanted.status))
+        query = query.where(status.in_(wanted.status))
     query = query.order_by(batch.first_event_us.desc(), batch.batch_id)
     if wanted.page_rows is not None:
         query = query.limit(wanted.page_rows).offset((wanted.page - 1) * wanted.page_rows)
@@ -167,6 +168,19 @@ def failures_of(connection: Connection, project_id: int, batch_id: str) -> list[
 def alike(reason: str) -> str:
     """Return what reasons have in common that differ in numbers only: sizes, addresses, indices."""
     return _NUMBERS.sub("#", reason)
+
+
+def _status_at(project_id: int, now: int) -> ColumnElement[Any]:
+    """Return a batch's status as people see it, as `_summaries` has it."""
+    batch, job = schema.batch.c, schema.job.c
+    at_work = (
+        select(job.batch_id)
+        .select_from(jobs_and_batches())
+        .where(job.project_id == project_id, job.status == "running", status_at(now) == "running")
+        .correlate(None)
+    )
+    is_silent = and_(batch.status == "running", now - batch.last_event_us > SILENT_US)
+    return case((and_(is_silent, batch.batch_id.not_in(at_work)), "stalled"), else_=batch.status)
 
 
 def _columns() -> Select[Any]:

@@ -77,7 +77,7 @@ def test_the_list_is_filtered_and_paged_by_links(small_server, board):
     assert names_of(page(board, "/p/p/batches?q=NIGHT")) == ["night"]
     assert names_of(page(board, "/p/p/batches?status=failed")) == ["over"]
     assert "No batch passes" in page(board, "/p/p/batches?q=nothing").text()
-    assert board.get("/p/p/batches?status=stalled").status_code == 400
+    assert board.get("/p/p/batches?status=untested").status_code == 400
 
     small_server.send(*(sent("batch_start", batch=f"b{n}", at=n) for n in range(5)))
     tree = page(small_server, "/p/p/batches")
@@ -93,7 +93,7 @@ def test_page_and_exports_agree(board):
     markdown = board.get("/p/p/batches.md").text
 
     assert plain == board.get("/api/projects/p/batches").json()
-    assert plain["batch_counts"] == {"running": 2, "done": 0, "failed": 1}
+    assert plain["batch_counts"] == {"running": 2, "stalled": 0, "done": 0, "failed": 1}
     assert (
         names_of(tree)
         == [item["batch_id"] for item in plain["batches"]]

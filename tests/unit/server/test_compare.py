@@ -245,3 +245,21 @@ def test_visitors_compare_results_and_not_where_they_come_from(full):
         text = full.get(f"/p/p/{path}{query(0, 1, all=1)}", scope=None).text
         assert "node-7" not in text
         assert "c0" in text
+
+
+def test_a_metric_has_one_unit_on_the_leaderboard_on_a_job_and_beside_others(server):
+    events = []
+    for number, latency in enumerate((0.002, 0.003, 0.004, 0.005, 1.5, 1.75)):
+        name, cell = f"j{number}", f"m{number // 4}"
+        events.append(body("job_start", name, model=cell, dataset="d", seed=number))
+        events.append(body("job_done", name, metrics={"Latency_P50": latency}))
+    server.send(*events)
+
+    def unit(path, selector):
+        head = LexborHTMLParser(server.page(path)).css(selector)
+        return next(" ".join(n.text().split()) for n in head if "Latency_P50" in n.text())
+
+    board = unit("/p/p/leaderboard", "thead th")
+    assert board.startswith("Latency_P50 ms")
+    assert unit("/p/p/jobs/b/j5", "#job-metrics tbody th").startswith("Latency_P50 ms")
+    assert unit("/p/p/compare?job=b/j4&job=b/j5", "#compared tbody th").startswith("Latency_P50 ms")

@@ -390,3 +390,18 @@ def test_the_pages_of_models_lead_to_each_other_with_the_same_question(filled):
         assert "metric=Latency_P50" in address
         assert "missing=shared" in address
         assert filled.get(address, html=True).status_code == 200
+
+
+def test_pareto_names_the_models_that_have_no_place_and_pages_of_models_stand_in_one_order(server):
+    jobs = [job(f"{m}{d}", m, d, 1, MSE=x, Latency_P50=x) for x, m in enumerate("ab", 1) for d in "de"]
+    server.store.add_events([event for some in jobs for event in some] + job("c", "<c>", "d", 1, MSE=3.0))
+
+    page = LexborHTMLParser(server.page("/p/p/pareto"))
+
+    told = " ".join(page.css_first("#told").text().split())
+    assert "Not ranked, and so not shown: <c>. Why" in told
+    assert page.css_first("#told a").attributes["href"].endswith("?group=model#unranked")
+    order = ["jobs", "cells", "models"]
+    for path in ("pareto", "pairs", "sensitivity", "leaderboard?group=model", "leaderboard"):
+        tabs = [tab.text() for tab in LexborHTMLParser(server.page(f"/p/p/{path}")).css("nav.tabs .tab")]
+        assert tabs == order + ([] if path == "leaderboard" else ["pairs", "pareto", "sensitivity"])

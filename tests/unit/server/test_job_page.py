@@ -75,9 +75,15 @@ def table(page, caption):
 def test_each_metric_stands_beside_its_cell_its_seeds_and_the_models_of_its_dataset(full):
     metrics = table(tree(full), "Metrics as reported")
 
-    assert metrics["MSE ↓"] == ["0.300", "0.310 ± 0.014", "2", "1 of 2", "2 of 2"]  # a NaN has no place
-    assert metrics["R2 ↑"] == ["0.800", "0.850 ± 0.071", "2", "2 of 2", "1 of 2"]
-    assert metrics["Latency_P50 ms ↓"] == ["14.20", "14.70 ± 0.71", "2", "1 of 2", "–"]
+    assert metrics["MSE ↓"] == [
+        "0.300",
+        "0.310 ± 0.014",
+        "2",
+        "1 of 2 seeds",
+        "2 of 2 models",
+    ]  # a NaN has no place
+    assert metrics["R2 ↑"] == ["0.800", "0.850 ± 0.071", "2", "2 of 2 seeds", "1 of 2 models"]
+    assert metrics["Latency_P50 ms ↓"] == ["14.20", "14.70 ± 0.71", "2", "1 of 2 seeds", "–"]
     assert metrics["note"] == ["x", "x", "–", "–", "–"]
 
 
@@ -87,11 +93,11 @@ def test_where_all_are_alike_nobody_is_first(full):
 
     metrics = table(tree(full, "/p/p/jobs/b/PatchTST-2"), "Metrics as reported")
 
-    assert metrics["MSE ↓"][3] == "3 of 4, tied"
-    assert metrics["R2 ↑"][3] == "2 of 4, tied"
+    assert metrics["MSE ↓"][3] == "3 of 4 seeds, tied"
+    assert metrics["R2 ↑"][3] == "2 of 4 seeds, tied"
     assert metrics["Size"][3] == "–"
     full.send(*run("Other-0", "Other", 0, MAE=1), *run("Other-1", "Other", 1, MAE=1.0))
-    assert table(tree(full, "/p/p/jobs/b/Other-1"), "Metrics as reported")["MAE ↓"][3] == "all 2 tied"
+    assert table(tree(full, "/p/p/jobs/b/Other-1"), "Metrics as reported")["MAE ↓"][3] == "all 2 seeds tied"
 
 
 def test_a_job_that_is_not_in_its_cell_has_no_place_there(full):
@@ -120,7 +126,7 @@ def test_the_settings_of_the_project_say_what_a_metric_is(full):
 
     metrics = table(tree(full, "/p/p/jobs/b/alias"), "Metrics as reported")
 
-    assert metrics["Error ↓sent as R2"] == ["0.250", "0.250", "1", "–", "2 of 3"]
+    assert metrics["Error ↓sent as R2"] == ["0.250", "0.250", "1", "–", "2 of 3 models"]
 
 
 def test_hyperparameters_are_a_flat_table_with_the_raw_json_beside_it(full):
