@@ -352,6 +352,18 @@ def test_the_page_of_sensitivity_draws_a_line_for_each_model(filled):
     ]
 
 
+def test_the_page_of_quality_against_cost_says_over_which_datasets(filled):
+    filled.store.add_events(job("late", "Alpha", "d9", 1, MSE=1.0))
+    filled.store.add_events(
+        [*job("l1", "<b>Beta</b>", "d9", 1, MSE=2.0), *job("l2", "Gamma", "d9", 1, MSE=3.0)]
+    )
+
+    page = LexborHTMLParser(filled.page("/p/p/pareto"))
+
+    assert "cost the mean over 9 of them" in page.css_first("figcaption").text()
+    assert "Latency_P50 is compared over the 9 of 10 datasets" in page.text()
+
+
 @pytest.mark.parametrize("page", ["pairs", "pareto", "sensitivity"])
 def test_the_markdown_of_a_page_has_the_rows_of_its_csv(filled, page):
     lines = list(csv.reader(io.StringIO(filled.get(f"/p/p/{page}.csv").text)))
