@@ -9,6 +9,7 @@ from litestar.testing import TestClient
 from selectolax.lexbor import LexborHTMLParser
 from unit.server.conftest import Server
 from unit.server.wire import body
+from unit.server.wire import job as done_job
 
 from argus_server.app import create_app
 from argus_server.settings import Settings
@@ -468,3 +469,15 @@ def test_a_board_with_every_result_has_nothing_below(board):
 
     assert without_result(alone) == ({}, "")
     assert without_result(page(board, "?group=cell"))[1].startswith("— 1 cell never run.")
+
+
+def test_the_interval_of_a_mean_stands_where_the_pointer_rests(server):
+    for seed, value in enumerate((1.0, 2.0, 3.0)):
+        server.store.add_events(done_job(f"j{seed}", "m", "d", seed, MSE=value))
+    server.store.add_events(done_job("k", "few", "d", 0, MSE=4.0))
+
+    said = "95 % interval −0.5 to 4.5"
+    cells = LexborHTMLParser(server.page("/p/p/leaderboard?group=cell")).css('td[data-key="MSE"]')
+    grid = LexborHTMLParser(server.page("/p/p/matrix")).css('td[data-key="d"] a')
+    assert [cell.attributes.get("title") for cell in cells] == [f"{said} (Student’s t, n = 3)", None]
+    assert [said in cell.attributes["title"] for cell in grid] == [True, False]

@@ -522,6 +522,17 @@ def test_a_chain_of_small_steps_ends_a_tier_and_the_anchor_does_not_move():
     assert set(tiers.inseparable()) | {m for m, a in tiers.leader.items() if a.separated} == set(range(1, 6))
 
 
+@pytest.mark.parametrize("leaders", [[0, 1], [1, 0]])
+def test_what_is_told_from_one_of_two_leaders_alone_is_not_told_from_them(leaders):
+    steps = 0.001 * np.arange(1, 31)
+    swinging = steps + np.where(np.arange(30) % 2, 1.0, -1.0) * (10 + np.arange(30))
+
+    tiers = find_tiers(np.column_stack([np.zeros(30), swinging, steps]), [leaders, [2]], differ=True)
+
+    assert wilcoxon(steps, np.zeros(30)).p <= 0.05
+    assert (len(tiers.groups), tiers.inseparable()) == (1, [2])
+
+
 def test_where_friedman_sees_no_difference_there_is_one_tier():
     tiers = find_tiers(np.arange(40.0).reshape(10, 4), each(range(4)), differ=False)
 
