@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +12,7 @@ import click
 
 from argus_core.errors import ReadError, SettingsError
 from argus_core.settings import DEFAULT_PROJECT
+from argus_core.words import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -147,8 +149,21 @@ def _print_table(
     for row in found.get("not_ranked", ()):
         reasons = "; ".join(f"{gap['dataset']}: {gap['text']}" for gap in row["gaps"])
         console.print(plain(f"Not ranked: {row['model'] or '—'} ({reasons})"))
-    for note in found["notes"]:
+    for note in [*_marks_of(found), *found["notes"]]:
         console.print(plain(note))
+
+
+def _marks_of(found: Mapping[str, Any]) -> list[str]:
+    """Say what the marks of models mean, and which flags rows have."""
+    verdict = found.get("verdict", {})
+    said = ["† not separable from the best."] if verdict.get("not_separable") else []
+    if verdict.get("reversed"):
+        said.append("§ better than the best by the signed ranks, which weigh by how much.")
+    flags = Counter(flag["kind"] for row in found["rows"] for flag in row.get("flags", ()))
+    if flags:
+        counted = ", ".join(f"{kind} ({plural(count, 'row')})" for kind, count in flags.items())
+        said.append(f"Not quite like the others: {counted}; --json says why.")
+    return said
 
 
 def _chosen(

@@ -132,6 +132,9 @@ def test_the_terminal_shows_the_table_and_obeys_no_name(environment):
     )
     assert "1 more row." in only.output
     assert json.loads(run("leaderboard", "p", "--json").output)["total"] == 5
+    assert "Not quite like the others: " not in result.output
+    cells = run("leaderboard", "p", "--group", "cell").output
+    assert re.search(r"Not quite like the others: .*single seed \(\d rows?\).*; --json says why\.", cells)
     assert run("leaderboard", "p", "--view", "x").exit_code == 64
     columns = run("leaderboard", "p", "--view", "col=Latency_P50", "--view", "col=nope", "--view", "col=MSE")
     assert " ".join(columns.output.splitlines()[0].split()) == "# Model Dataset Seed Latency_P50 ms ↓ MSE ↓"
