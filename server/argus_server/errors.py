@@ -43,7 +43,15 @@ class BadView(ServerError):
 
 
 class BadSettings(ServerError):
-    """A project cannot be set so; the message names the offending value."""
+    """A project cannot be set so; the message names the offending value.
+
+    Attributes:
+        place: where it stands: the setting and the metric, model or dataset that it is of; empty if nowhere.
+    """
+
+    def __init__(self, message: str, place: tuple[str, str] = ("", "")) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 class BadToken(ServerError):

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast, get_args
-from urllib.parse import parse_qsl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import anyio.to_thread
 from litestar import Response, get, post, put
 from litestar.datastructures import FormMultiDict
 from litestar.response import Redirect
-from msgspec import structs
 
-from argus_core.conventions import CONVENTIONS, Convention, Direction, Role, convention
+from argus_core.conventions import CONVENTIONS, Convention, convention
 from argus_server.auth import check_form_token, require, require_browser
-from argus_server.errors import BadSettings, BadView
+from argus_server.errors import BadSettings
 from argus_server.pages.asking import AnyRequest, name_in, queries_of
 from argus_server.pages.render import Page, render
-from argus_server.ranking.registry import MetricSetting, Settings
+from argus_server.pages.settings_form import (
+    DIRECTIONS,
+    ROLES,
+    Fields,
+    check_view,
+    fields_of,
+    read_form,
+    typed,
+)
+from argus_server.ranking.registry import Settings
 from argus_server.ranking.view import View
 from argus_server.storage.meanings import read_meaning
 from argus_server.storage.project_settings import ProjectSettings, RegisteredMetric
@@ -30,9 +37,6 @@ __all__ = ["SETTINGS_ROUTES"]
 
 ADMIN = [require_browser("admin")]
 READ = [require("read")]
-_ROLES: tuple[str, ...] = get_args(Role)
-_DIRECTIONS: tuple[str, ...] = get_args(Direction)
-_MAX_UNIT = 16
 
 
 @get("/p/{project:str}/settings", guards=READ)
@@ -55,16 +59,19 @@ def _change(request: AnyRequest, form: FormMultiDict) -> Response[Any]:
 
     metrics, names = _store(request).registry(name), _names(request)
 
+    def names_of(known: Settings) -> dict[str, list[str]]:
+        keys = {item.key for item in metrics} | {known.canonical(item.key) for item in metrics}
+        return {**names, "key": sorted(keys)}
+
     def change(known: Settings) -> Settings:
         if str(form.get("version", "")) != _version(known):
-            raise BadSettings("somebody else changed the settings meanwhile; look at them and try again")
-        keys = {item.key for item in metrics} | {known.canonical(item.key) for item in metrics}
-        return _read_form(form, known, {**names, "key": sorted(keys)})
+            raise BadSettings("somebody else changed the settings meanwhile", _MEANWHILE)
+        return read_form(form, known, names_of(known))
 
     try:
         _store(request).change(name, change)
-    except (BadSettings, BadView) as error:
-        return _page(request, problem=f"Nothing was changed: {error}.", status_code=422)
+    except BadSettings as error:
+        return _page(request, refused=_Refused(error, form, names_of(_store(request).read(name))))
     if "visibility" in form:
         credentials = request.app.state.store.credentials
         credentials.set_public(name, is_public=form["visibility"] == "public")
@@ -89,7 +96,7 @@ def _put(request: AnyRequest, body: bytes) -> Response[bytes]:
     if not body:
         raise BadSettings("the body is empty; send the settings as JSON, {} for none")
     settings = Settings.decode(body.decode("utf-8", "surrogateescape"))
-    _check_view(settings.default_view)
+    check_view(settings.default_view)
     return _as_json(_store(request).change(name_in(request, "project"), lambda _: settings))
 
 
@@ -102,112 +109,56 @@ def _store(request: AnyRequest) -> ProjectSettings:
     return settings
 
 
-# --- the form ---------------------------------------------------------------------------------
-
-
 def _version(settings: Settings) -> str:
     return hashlib.blake2b(settings.encode().encode(), digest_size=8).hexdigest()
-
-
-def _read_form(form: FormMultiDict, known: Settings, names_of: Mapping[str, Sequence[str]]) -> Settings:
-    """Return the settings of the form; corrections stay but where they are to be forgotten."""
-    key_of, model_of, dataset_of = (_as_sent(names_of[kind]) for kind in ("key", "model", "dataset"))
-
-    def column(name: str) -> list[str]:
-        return [str(value).strip() for value in form.getall(name, [])]
-
-    def names(name: str, as_sent: Callable[[str], str]) -> list[str]:
-        return [as_sent(text) for text in column(name)]
-
-    texts = (column(name) for name in ("role", "direction", "unit", "label", "resolution"))
-    rows = list(zip(names("key", key_of), names("alias_of", key_of), *texts, strict=False))
-    forget = set(names("forget", key_of))
-    metrics = dict(known.metrics)
-    for key, alias_of, role, direction, unit, label, resolution in rows:
-        metrics[key] = MetricSetting(
-            role=cast(Role, role) if role in _ROLES else None,
-            direction=cast(Direction, direction) if direction in _DIRECTIONS else None,
-            unit=_unit(key, unit),
-            label=label,
-            alias_of=alias_of,
-            resolution=_resolution(key, resolution),
-            corrections=() if key in forget else known.metric(key).corrections,
-        )
-    settings = structs.replace(
-        known,
-        primary=key_of(str(form.get("primary", ""))) or None,
-        baseline=model_of(str(form.get("baseline", ""))) or None,
-        default_view=str(form.get("default_view", "")).strip().lstrip("?"),
-        models=_labels(names("model", model_of), column("model_label")),
-        datasets=_labels(names("dataset", dataset_of), column("dataset_label")),
-        metrics={key: setting for key, setting in metrics.items() if setting != MetricSetting()},
-    )
-    _check_view(settings.default_view)
-    primary = settings.primary
-    return structs.replace(settings, primary=settings.canonical(primary) if primary else None)
-
-
-_LINE_END = re.compile("\r\n?")
-
-
-def _as_sent(names: Iterable[str]) -> Callable[[str], str]:
-    """Return what finds a name again after a form has carried it: browsers write its line ends anew."""
-    carried = {_LINE_END.sub("\n", name).strip(): name for name in names}
-
-    def name(text: str) -> str:
-        found = carried.get(_LINE_END.sub("\n", text).strip())
-        if text and found is None:
-            raise BadSettings(f"{text!r} is no name of this project")
-        return found or ""
-
-    return name
-
-
-def _check_view(query: str) -> None:
-    View.parse(parse_qsl(query, keep_blank_values=True))
-
-
-def _unit(key: str, text: str) -> str | None:
-    if len(text) > _MAX_UNIT:
-        raise BadSettings(f"{text!r} is no unit of {key!r}: at most {_MAX_UNIT} characters")
-    return None if text == "" else "" if text == "none" else text
-
-
-def _resolution(key: str, text: str) -> float:
-    try:
-        return float(text) if text else 0.0
-    except ValueError:
-        raise BadSettings(f"{text!r} is no resolution of {key!r}: a number from 0 on") from None
-
-
-def _labels(names: Sequence[str], shown: Sequence[str]) -> dict[str, str]:
-    return {name: label for name, label in zip(names, shown, strict=False) if label and label != name}
 
 
 # --- the page ---------------------------------------------------------------------------------
 
 
-def _page(request: AnyRequest, *, problem: str = "", status_code: int = 200) -> Response[str]:
+_MEANWHILE = ("version", "")
+"""Where an error stands that is nobody's field: the settings have changed since the form was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A form that was not taken, why, and the names of its project."""
+
+    error: BadSettings
+    form: FormMultiDict
+    names: Mapping[str, Sequence[str]]
+
+    def fields(self, known: Fields) -> Fields:
+        """Return what was typed, if it can be told."""
+        try:
+            return typed(self.form, known, self.names)
+        except BadSettings:
+            return known
+
+
+def _page(request: AnyRequest, refused: _Refused | None = None) -> Response[str]:
     name = name_in(request, "project")
     settings = _store(request).read(name)
     registry = sorted(_store(request).registry(name), key=_place)
     public = request.app.state.store.credentials.public_projects()
+    known = fields_of(settings, [item.key for item in registry], is_public=name in public)
     context = {
         "project": name,
         "current": "settings",
+        "fields": known if refused is None else refused.fields(known),
+        "problem": "" if refused is None else str(refused.error),
+        "wrong": ("", "") if refused is None else refused.error.place,
         "settings": settings,
         "version": _version(settings),
         "metrics": [_metric(item, settings) for item in registry],
         "keys": list(dict.fromkeys(settings.canonical(item.key) for item in registry)),
         "names": _names(request),
-        "roles": _ROLES,
-        "directions": _DIRECTIONS,
-        "is_public": name in public,
+        "roles": ROLES,
+        "directions": DIRECTIONS,
         "may_change": request.user.allows("admin", name),
         "saved": "saved" in request.query_params,
-        "problem": problem,
     }
-    return render(request, Page("settings.html", context, status_code))
+    return render(request, Page("settings.html", context, 200 if refused is None else 422))
 
 
 def _names(request: AnyRequest) -> dict[str, list[str]]:

@@ -113,19 +113,25 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
         for key, setting in self.metrics.items():
             target = setting.alias_of
             if target == key:
-                raise BadSettings(f"{key!r} cannot be another name of itself")
+                raise BadSettings(f"{key!r} cannot be another name of itself", ("alias_of", key))
             if target and self.metrics.get(target, UNSET).alias_of:
-                raise BadSettings(f"{key!r} cannot be another name of {target!r}, which is one itself")
+                raise BadSettings(
+                    f"{key!r} cannot be another name of {target!r}, which is one itself", ("alias_of", key)
+                )
             if not 0 <= setting.resolution < math.inf:
-                raise BadSettings(f"{setting.resolution!r} is no resolution of {key!r}: a number from 0 on")
+                raise BadSettings(
+                    f"{setting.resolution!r} is no resolution of {key!r}: a number from 0 on",
+                    ("resolution", key),
+                )
             for correction in setting.corrections:
                 if not 0 < abs(correction.factor) < math.inf:
                     raise BadSettings(f"{correction.factor!r} is no factor for {key!r}")
-        for names in (self.models, self.datasets):
+        for kind, names in (("model", self.models), ("dataset", self.datasets)):
             for name, shown in names.items():
                 if len(shown) > _MAX_TEXT:
                     raise BadSettings(
-                        f"{name!r} is shown by {len(shown)} characters; {_MAX_TEXT} are the most"
+                        f"{name!r} is shown by {len(shown)} characters; {_MAX_TEXT} are the most",
+                        (kind, name),
                     )
 
     def metric(self, key: str) -> MetricSetting:

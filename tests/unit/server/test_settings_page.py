@@ -17,11 +17,12 @@ ODD = 'a\n"b"\u2028<i>&c'
 class Form:
     """The form of the page as a browser fills and sends it."""
 
-    def __init__(self, server, grant, path=PATH):
+    def __init__(self, server, grant, path=PATH, answer=None):
         self.server, self.path = server, path
-        server.client.cookies.clear()
-        server.client.cookies.set("argus_session_8421", server.store.credentials.create_session(grant))
-        self.answer = server.get(path, scope=None, html=True)
+        if answer is None:
+            server.client.cookies.clear()
+            server.client.cookies.set("argus_session_8421", server.store.credentials.create_session(grant))
+        self.answer = server.get(path, scope=None, html=True) if answer is None else answer
         self.tree = LexborHTMLParser(self.answer.text)
         self.fields = [self.field(node) for node in self.tree.css("form.settings [name]")]
 
@@ -145,7 +146,30 @@ def test_a_mistake_changes_nothing_and_is_named(form, filled):
 
         assert answer.status_code == 422
         assert said in html.unescape(answer.text)
+        page = LexborHTMLParser(answer.text)
+        (wrong,) = page.css("[aria-invalid=true]")
+        assert wrong.attributes["name"] == name
+        assert said in page.css_first(f"#{wrong.attributes['aria-describedby']}").text()
         assert filled.store.settings.read("p") == Settings()
+
+
+def test_after_a_mistake_the_form_holds_what_was_typed_and_can_be_sent_mended(form, filled):
+    row = row_of(form, "MSE")
+    names = [value for name, value in form.fields if name == "model"]
+    form.fill("primary", "mse").fill("baseline", ODD.replace("\n", "\r\n")).fill("visibility", "public")
+    form.fill("role", "cost", row).fill("direction", "higher", row).fill("unit", "none", row)
+    form.fill("label", "error <1>", row).fill("alias_of", "MSE", row_of(form, "mse"))
+    form.fill("model_label", "Alpha", names.index("m1")).fill("resolution", "wide", row)
+
+    answer = form.send()
+    again = Form(filled, Grant("admin"), answer=answer)
+
+    assert again.fields == [[n, v.replace("\r\n", "\n") if v else v] for n, v in form.fields]
+    assert again.fill("resolution", "0.5", row).send().status_code == 303
+    settings = filled.store.settings.read("p")
+    assert (settings.baseline, settings.models) == (ODD, {"m1": "Alpha"})
+    assert settings.metrics["MSE"] == MetricSetting("cost", "higher", "", "error <1>", resolution=0.5)
+    assert filled.store.credentials.public_projects() == {"p"}
 
 
 def test_who_saves_over_somebody_elses_change_is_told(form, filled):
@@ -157,7 +181,12 @@ def test_who_saves_over_somebody_elses_change_is_told(form, filled):
 
     assert answer.status_code == 422
     assert "somebody else changed the settings" in answer.text
+    assert "saving them replaces" in answer.text
     assert filled.store.settings.read("p") == Settings(baseline="m1")
+    again = Form(filled, None, answer=answer)
+    assert dict(again.fields)["primary"] == "mse"
+    again.send()
+    assert filled.store.settings.read("p") == Settings(primary="mse")
 
 
 def test_a_project_is_opened_and_closed_to_the_public(form, filled):
