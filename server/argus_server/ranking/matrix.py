@@ -225,8 +225,9 @@ class _Matrix:
             after="",
         )
         self._ranking = Ranking(self._asked, board)
-        if view.cell == "best" and self._ranking.view.seeds != "best":
-            self._view = replace(view, cell="mean")
+        if self._asked.seeds == "best" and self._ranking.view.seeds != "best":  # nobody knows which is
+            cell, seeds = (view.cell if view.cell != "best" else "mean"), self._ranking.view.seeds
+            self._view = replace(view, cell=cell, seeds=seeds)
         table = self._ranking.whole()
         self._found: dict[Name, Row] = {(row.model or "", row.dataset or ""): row for row in table.rows}
         self._states = {(state.model, state.dataset): state for state in states}

@@ -260,9 +260,10 @@ def test_the_best_of_seeds_is_the_mean_by_name_too_where_nobody_knows_what_is_be
         assert any("values are means over seeds, not the best of them" in note for note in table.notes)
         assert not any("favours models" in note for note in table.notes)
         assert all(flag.kind != "best of" for row in table.rows for flag in row.flags)
-    shown = matrix(View(cell="best"), board_of(jobs, View()))
-    assert shown.view.cell == "mean"
-    assert "best of its seeds" not in matrix_latex(shown, 1)
+    for asked in (View(cell="best"), View(seeds="best")):
+        shown = matrix(asked, board_of(jobs, View()))
+        assert (shown.view.cell, shown.view.seeds) == ("mean", "mean")
+        assert "each cell is the mean over seeds" in matrix_latex(shown, 1)
 
 
 @pytest.mark.parametrize("seeds", ["mean", "median", "best", "last"])
