@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from argus_core.events import number_or_none
+from argus_core.words import plural
 from argus_server.ranking.board import MemoryBoard, Placed, Wanted
 from argus_server.ranking.table import DoneJob
 from argus_server.ranking.values import finite
@@ -27,8 +28,10 @@ __all__ = [
     "cell_entries",
     "choice_note",
     "chosen_cells",
+    "comparable",
     "measure",
     "settled_seeds",
+    "unnamed_notes",
 ]
 
 
@@ -120,9 +123,38 @@ _FLOATS = {float}
 def cell_board(board: MemoryBoard, view: View, together: Together = MEANS) -> MemoryBoard:
     """Return a board whose rows are the cells (model × dataset) of the jobs that count on another."""
     cells = MemoryBoard(board.project, board.keys, [], board.settings)
-    cells.placed = [_placed(entry) for entry in chosen_cells(board, view, together)]
+    entries = {
+        (entry.first.model or "", entry.first.dataset or ""): entry
+        for entry in chosen_cells(board, view, together)
+    }
+    named = comparable(entries)
+    cells.placed = [_placed(entry, competes=cell in named) for cell, entry in entries.items()]
     cells.jobs = [item.job for item in cells.placed]
     return cells
+
+
+def comparable(cells: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return the cells (model, dataset) that can be compared: what nobody has named is nothing to compare.
+
+    Jobs without a model are no model, and jobs without a dataset count where no job at all names one, as
+    those of a project with a single dataset.
+    """
+    has_names = any(dataset for _, dataset in cells)
+    return {(model, dataset) for model, dataset in cells if model and (dataset or not has_names)}
+
+
+def unnamed_notes(cells: Mapping[tuple[str, str], Entry]) -> list[str]:
+    """Say how many jobs are compared with nothing, as they do not say what they are."""
+    named = comparable(cells)
+    left = {cell: len(entry.jobs) for cell, entry in cells.items() if cell not in named}
+    models = sum(count for (model, _), count in left.items() if not model)
+    counts = (("model", models), ("dataset", sum(left.values()) - models))
+    return [
+        f"{plural(count, 'job')} {'names' if count == 1 else 'name'} no {what}, and"
+        f" {'is' if count == 1 else 'are'} compared with nothing."
+        for what, count in counts
+        if count
+    ]
 
 
 def settled_seeds(seeds: Seeds, metric: str | None, *, higher: bool | None) -> tuple[Seeds, str]:
@@ -156,7 +188,7 @@ def chosen_cells(board: MemoryBoard, view: View, together: Together = MEANS) -> 
     return cell_entries(jobs, together)
 
 
-def _placed(entry: Entry) -> Placed:
+def _placed(entry: Entry, *, competes: bool) -> Placed:
     """Return a cell as a row: its means stand where a job has its metrics."""
     job = replace(
         entry.first,
@@ -164,7 +196,7 @@ def _placed(entry: Entry) -> Placed:
         metrics={key: measure.raw for key, measure in entry.measures.items()},
         finished_us=max(job.finished_us for job in entry.jobs),
     )
-    return Placed(job, entry=entry)
+    return Placed(job, entry=entry, competes=competes)
 
 
 def cell_entries(jobs: Iterable[DoneJob], together: Together = MEANS) -> list[Entry]:

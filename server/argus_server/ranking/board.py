@@ -150,6 +150,8 @@ class Placed:
     superseded_by: tuple[str, str] | None = None
     entry: Any = None
     """The `Entry` of a row that stands for several jobs."""
+    competes: bool = True
+    """Whether it is known what the row is about; else it is compared with nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +359,7 @@ class MemoryBoard:
             found: dict[str, list[float]] = defaultdict(list)
             for item in self.placed:
                 number = finite(item.job.metrics.get(key))
-                if item.superseded_by is None and number is not None:
+                if item.competes and item.superseded_by is None and number is not None:
                     found[item.job.dataset or ""].append(number)
             self._values[key] = {dataset: array("d", sorted(some)) for dataset, some in found.items()}
         return self._values[key]

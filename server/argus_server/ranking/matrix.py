@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from argus_server.ranking.aggregate import comparable
 from argus_server.ranking.board import Board
 from argus_server.ranking.models import rank_models
 from argus_server.ranking.rank import Ranking
@@ -249,10 +250,13 @@ class _Matrix:
         return (not wanted or model in wanted) and self._view.q.lower() in model.lower()
 
     def _values_by_dataset(self) -> dict[str, dict[str, float]]:
-        """Return dataset → model → value, of all that have one."""
+        """Return dataset → model → value, of all that have one and can be compared."""
         values: dict[str, dict[str, float]] = defaultdict(dict)
+        named = comparable(self._found)
         if self._metric is not None:
             for (model, dataset), row in self._found.items():
+                if (model, dataset) not in named:
+                    continue
                 number = row.cells[self._metric].number
                 if number is not None:
                     values[dataset][model] = number
@@ -271,7 +275,8 @@ class _Matrix:
         for dataset in self._datasets:
             compared = _Compared(self._values[dataset], self._higher, self._baseline)
             for model in self._models:
-                cells[model, dataset] = self._cell(model, dataset, compared, ranks.get((model, dataset)))
+                beside = compared if model in self._values[dataset] else _ALONE
+                cells[model, dataset] = self._cell(model, dataset, beside, ranks.get((model, dataset)))
         return MatrixTable(
             project=self._board.project,
             view=self._view,
@@ -447,6 +452,9 @@ class _Compared:
     def delta(self, value: float) -> float | None:
         """Return how far a value is from the reference, as a share of that."""
         return None if self._reference is None else _share(value - self._reference, self._reference)
+
+
+_ALONE = _Compared({}, None, "")
 
 
 def _share(difference: float, whole: float) -> float | None:

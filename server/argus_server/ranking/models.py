@@ -11,7 +11,6 @@ import msgspec
 import numpy as np
 
 from argus_core.conventions import CONVENTIONS
-from argus_core.words import plural
 from argus_server.ranking.aggregate import (
     Entry,
     Measure,
@@ -19,6 +18,7 @@ from argus_server.ranking.aggregate import (
     choice_note,
     chosen_cells,
     settled_seeds,
+    unnamed_notes,
 )
 from argus_server.ranking.board import Board, tied
 from argus_server.ranking.fairness import flag_models
@@ -88,7 +88,7 @@ def _model_board(view: View, board: Board) -> ModelBoard:
     if metric is not None and higher is not None:
         scores = scores_of(cells, metric, higher=higher, ties=Ties(board.settings.resolution(metric)))
     baseline = view.baseline or board.settings.baseline or ""
-    notes = [*_metric_notes(view, board, metric, higher), said, *_name_notes(cells)]
+    notes = [*_metric_notes(view, board, metric, higher), said, *unnamed_notes(cells)]
     return ModelBoard(cells, metric, scores, baseline, tuple(note for note in notes if note), seeds)
 
 
@@ -102,24 +102,6 @@ def _metric_notes(view: View, board: Board, metric: str | None, higher: bool | N
     if metric is not None and higher is None:
         notes.append(f"Whether less or more {metric} is better is not known: models are not ranked by it.")
     return tuple(note for note in notes if note)
-
-
-def _name_notes(cells: Cells) -> list[str]:
-    """Say how many jobs are compared with nothing, as they do not say what they are: see `scores_of`."""
-    has_names = any(dataset for _, dataset in cells)
-    counts = (
-        ("a model", sum(len(entry.jobs) for (model, _), entry in cells.items() if not model)),
-        (
-            "a dataset",
-            sum(len(e.jobs) for (model, data), e in cells.items() if model and has_names and not data),
-        ),
-    )
-    return [
-        f"{plural(count, 'job')} {'names' if count == 1 else 'name'} no {what[2:]}, and"
-        f" {'is' if count == 1 else 'are'} compared with nothing."
-        for what, count in counts
-        if count
-    ]
 
 
 def rank_models(view: View, board: Board) -> RankedTable:

@@ -13,7 +13,16 @@ import msgspec
 
 from argus_core.conventions import CONVENTIONS, Convention
 from argus_server.errors import BadView
-from argus_server.ranking.aggregate import Entry, Measure, Together, cell_board, choice_note, settled_seeds
+from argus_server.ranking.aggregate import (
+    Entry,
+    Measure,
+    Together,
+    cell_board,
+    choice_note,
+    comparable,
+    settled_seeds,
+    unnamed_notes,
+)
 from argus_server.ranking.board import (
     STYLE_DATASETS,
     Board,
@@ -76,13 +85,14 @@ class Ranking:
     def __init__(self, view: View, board: Board) -> None:
         if view.group == "model":
             raise BadView("models have no rows to walk: ask rank")
-        said = ""
+        said, unnamed = "", []
         if view.group == "cell":
             metric, higher = ranking_metric(view, board)
             seeds, said = settled_seeds(view.seeds, metric, higher=higher)
             view = replace(view, seeds=seeds)
             board = cell_board(board.everything(), view, Together(seeds, metric, bool(higher)))
             self._wanted = Wanted(view.model, view.dataset, text=view.q)
+            unnamed = unnamed_notes(_cells_of(board))
         else:
             self._wanted = replace(
                 Wanted.of(view), batch=() if isinstance(board, MemoryBoard) else view.batch
@@ -124,12 +134,13 @@ class Ranking:
             _filter_note(self._wanted),
             choice_note(view) if view.group == "cell" else "",
             said,
+            *unnamed,
         )
         self.notes = [text for text in told if text]
         self._flags: Mapping[tuple[str, str], tuple[Flag, ...]] = {}
         self.separations: Mapping[tuple[str, str], Separation] = {}
         if isinstance(board, MemoryBoard) and view.group == "cell":
-            self._judge({(item.job.model or "", item.job.dataset or ""): item.entry for item in board.placed})
+            self._judge(_cells_of(board))
 
     def _judge(self, cells: Mapping[tuple[str, str], Entry]) -> None:
         """Find out what makes cells not quite comparable, and which of them the seeds tell from the best."""
@@ -137,7 +148,13 @@ class Ranking:
         if self.metric is None or self.ranks_higher is None:
             return
         resolution = self._board.settings.resolution(self.metric)
-        self.separations = separate_cells(cells, self.metric, higher=self.ranks_higher, resolution=resolution)
+        named = comparable(cells)
+        self.separations = separate_cells(
+            {cell: entry for cell, entry in cells.items() if cell in named},
+            self.metric,
+            higher=self.ranks_higher,
+            resolution=resolution,
+        )
         if any(found.p is not None for found in self.separations.values()):
             self.notes.append(
                 f"† in {self.metric}: the seeds do not tell it from the best of its dataset (Welch’s t, Holm"
@@ -264,7 +281,9 @@ class Ranking:
         ranks = self._counted_ranks(items) if ranks is None else ranks
         names = [key for key in self._styles if keys is None or key in keys]
         makers = _job_cells if self._asked.group == "job" else _mean_cells
-        competing = [item.job.dataset or "" if item.superseded_by is None else None for item in items]
+        competing = [
+            item.job.dataset or "" if item.competes and item.superseded_by is None else None for item in items
+        ]
         columns = [
             makers(key, items, self._styles[key][1], list(map(podiums[key].get, competing))) for key in names
         ]
@@ -280,7 +299,7 @@ class Ranking:
             return
         for item in items:
             number = finite(item.job.metrics.get(self.metric))
-            if item.superseded_by is None and number is not None:
+            if item.competes and item.superseded_by is None and number is not None:
                 yield item, item.job.dataset or "", number
 
     def _counted_ranks(self, items: Sequence[Placed]) -> dict[int, int]:
@@ -360,6 +379,10 @@ class Ranking:
 
         best = min(jobs, key=place) if len(jobs) > 1 else jobs[0]
         return best.batch_id, best.job_id
+
+
+def _cells_of(board: MemoryBoard) -> dict[tuple[str, str], Entry]:
+    return {(item.job.model or "", item.job.dataset or ""): item.entry for item in board.placed}
 
 
 def _resolve(view: View, keys: Sequence[MetricKey], default: str | None) -> tuple[str | None, str, str]:

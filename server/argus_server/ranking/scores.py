@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from argus_server.ranking.aggregate import Entry
+from argus_server.ranking.aggregate import Entry, comparable
 from argus_server.ranking.statistics.comparisons import Floats, Ties
 from argus_server.ranking.view import Missing
 
@@ -62,10 +62,9 @@ def scores_of(
     ties: Ties,
     datasets: Sequence[str] = (),
 ) -> Scores:
-    """Return the scores of a metric; a dataset counts if any model has a finite value on it.
+    """Return the scores of a metric, of the cells that are `comparable`.
 
-    What nobody has named is nothing to compare: jobs without a model are no model, and jobs without a
-    dataset count where no job at all names one, as those of a project with a single dataset.
+    A dataset counts if any model has a finite value on it.
 
     Args:
         cells: (model, dataset) → what its jobs measured.
@@ -75,9 +74,9 @@ def scores_of(
         datasets: which datasets count; empty for all.
     """
     found: dict[tuple[str, str], tuple[float, int, float]] = {}
-    has_names = any(dataset for _, dataset in cells)
+    known = comparable(cells)
     for cell, entry in cells.items():
-        if not cell[0] or (has_names and not cell[1]):
+        if cell not in known:
             continue
         measure = entry.measures.get(metric)
         if measure is not None and measure.number is not None and (not datasets or cell[1] in datasets):

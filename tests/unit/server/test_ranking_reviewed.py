@@ -323,6 +323,15 @@ def test_jobs_that_name_no_model_are_no_model_and_never_lead():
     assert (row.model, [gap.text for gap in row.gaps]) == (None, ["done by jobs that name no model"])
     assert "1 job names no model, and is compared with nothing." in table.notes
     assert leader(View(), board_of(jobs, View())).models == ("a",)
+    cells_of = rank(View(group="cell"), board_of(jobs, View()))
+    assert {row.model: (row.rank, row.cells["MSE"].mark) for row in cells_of.rows} == {
+        None: (None, ""), "a": (1, "best"), "b": (2, "second")
+    }  # fmt: skip
+    assert "1 job names no model, and is compared with nothing." in cells_of.notes
+    grid = matrix(View(), board_of(jobs, View()))
+    assert [(grid.cells[name, "x"].step, grid.cells[name, "x"].rank) for name in ("", "a")] == [
+        (None, None), (0, 1.0)
+    ]  # fmt: skip
 
 
 # --- what is shown ----------------------------------------------------------------------------
