@@ -38,6 +38,9 @@ def _rendered() -> bytes:
 # --- words ------------------------------------------------------------------------------------
 
 
+_BATCH_STATUS: Schema = {"enum": ["running", "stalled", "done", "failed"]}
+
+
 def _object(required: Schema, optional: Schema | None = None) -> Schema:
     """Return the schema of an object that has the required keys, and may have others."""
     return {
@@ -232,7 +235,7 @@ def _batch(more: Schema) -> Schema:
             **more,
             "batch_id": _TEXT,
             "name": _MAYBE_TEXT,
-            "status": {"enum": ["running", "stalled", "done", "failed"]},
+            "status": _BATCH_STATUS,
             "job_counts": _COUNTS,
             "total": _COUNT,
             "queued": _COUNT,
@@ -613,7 +616,11 @@ def _reading() -> Schema:
     def listed(summary: str, content: Schema, media_type: str = _JSON) -> Schema:
         answers = {"200": _answer("They.", content, media_type), **_BAD_VIEW, **_UNKNOWN, "503": _BUSY}
         more = [
-            _query("status", _list({"enum": ["running", "done", "failed"]}), "Only these; can be repeated."),
+            _query(
+                "status",
+                _list(_BATCH_STATUS),
+                "Only these; can be repeated.",
+            ),
             _query("q", _TEXT, "Text in the name or the id."),
             _PAGE,
         ]
@@ -643,6 +650,14 @@ def _reading() -> Schema:
             "get": _operation(
                 "List every project that the caller may see.",
                 {"200": _answer("The one with the latest event first.", _ref("Projects")), "503": _BUSY},
+            )
+        },
+        **{
+            f"/projects.{ending}": {"get": _operation(f"The projects of the home page as {what}.", answers)}
+            for ending, what, answers in (
+                ("json", "JSON", {"200": _answer("They.", _ref("Projects")), "503": _BUSY}),
+                ("csv", "CSV", {"200": _answer("They.", _TEXT, "text/csv"), "503": _BUSY}),
+                ("md", "Markdown", {"200": _answer("They.", _TEXT, "text/markdown"), "503": _BUSY}),
             )
         },
         "/api/projects/{project}/leaderboard": as_json,

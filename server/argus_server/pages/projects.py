@@ -7,7 +7,13 @@ from typing import Any
 
 from litestar import Response, get
 
-from argus_server.exports.text import iso_time
+from argus_server.exports.projects import (
+    Listed,
+    listed_record,
+    project_record,
+    projects_csv,
+    projects_markdown,
+)
 from argus_server.pages.asking import READ, AnyRequest, queries_of, server_url
 from argus_server.pages.leaderboard import leader_in_time
 from argus_server.pages.render import Page, render
@@ -15,7 +21,6 @@ from argus_server.ranking.leader import Leader
 from argus_server.ranking.view import View
 from argus_server.storage.queries import Queries
 from argus_server.threads import in_thread
-from argus_server.urls import path_to
 
 __all__ = ["PROJECT_ROUTES"]
 
@@ -38,8 +43,22 @@ def projects_page(request: AnyRequest) -> Response[str]:
         "public": request.app.state.store.credentials.public_projects(),
         "server_url": server_url(request),
         "live_poll_s": _LOOK_AGAIN_S,
+        "exports": [
+            (label, f"/projects.{ending}")
+            for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"))
+        ],
     }
     return render(request, Page("projects.html", context))
+
+
+def _listed(request: AnyRequest) -> list[Listed]:
+    """Return every project that the caller may see, with who leads it."""
+    queries, public = queries_of(request), request.app.state.store.credentials.public_projects()
+    return [
+        Listed(item, _leader_or_none(queries, item.name), item.name in public)
+        for item in queries.projects()
+        if request.user.sees(item.name)
+    ]
 
 
 def _leader_or_none(queries: Queries, name: str) -> Leader | None:
@@ -56,19 +75,29 @@ def _leader_or_none(queries: Queries, name: str) -> Leader | None:
 @in_thread
 def projects_json(request: AnyRequest) -> dict[str, Any]:
     """List every project that the caller may see."""
-    return {
-        "projects": [
-            {
-                "project": item.name,
-                "jobs": item.jobs,
-                "n_batches": item.n_batches,
-                "last_event_at": iso_time(item.last_event_us) or None,
-                "leaderboard": path_to("p", item.name, "leaderboard"),
-            }
-            for item in queries_of(request).projects()
-            if request.user.sees(item.name)
-        ]
-    }
+    seen = [item for item in queries_of(request).projects() if request.user.sees(item.name)]
+    return {"projects": [project_record(item) for item in seen]}
 
 
-PROJECT_ROUTES = [projects_page, projects_json]
+@get("/projects.json", guards=READ)
+@in_thread
+def projects_as_json(request: AnyRequest) -> dict[str, Any]:
+    """Return every project of the home page, with who leads it."""
+    return {"projects": [listed_record(item) for item in _listed(request)]}
+
+
+@get("/projects.csv", guards=READ)
+@in_thread
+def projects_as_csv(request: AnyRequest) -> Response[str]:
+    """Return every project of the home page as CSV."""
+    return Response(projects_csv(_listed(request)), media_type="text/csv")
+
+
+@get("/projects.md", guards=READ)
+@in_thread
+def projects_as_markdown(request: AnyRequest) -> Response[str]:
+    """Return every project of the home page as a Markdown table."""
+    return Response(projects_markdown(_listed(request)), media_type="text/markdown")
+
+
+PROJECT_ROUTES = [projects_page, projects_json, projects_as_json, projects_as_csv, projects_as_markdown]

@@ -515,9 +515,9 @@ class _Checklist:
         dataset = self._job.dataset
         where = f" on {dataset}" if dataset else ""
         fact = (
-            f"It ranks {place}{where} by {self._metric}."
+            f"It ranks {place} among the jobs{where} by {self._metric}."
             if place is not None
-            else f"It ranks{where} by {self._metric}, behind more than {better}."
+            else f"It ranks among the jobs{where} by {self._metric}, behind more than {better}."
         )
         wanted = [("dataset", dataset)] if dataset else []
         return Line("rank", "ok", fact, "", ("leaderboard",), tuple(wanted))

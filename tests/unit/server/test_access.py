@@ -38,6 +38,9 @@ PRIVATE = {
     "POST /api/jobs/{job_id:str}/artifacts": "401 401 401 401 501 403 501 501 403 501 401 401 401",
     "GET /api/token": "401 401 401 401 200 200 200 200 200 200 200 200 200",
     "GET /": "401 401 401 401 403 200 200 403 200 200 200 200 200",
+    "GET /projects.json": "401 401 401 401 403 200 200 403 200 200 200 200 200",
+    "GET /projects.csv": "401 401 401 401 403 200 200 403 200 200 200 200 200",
+    "GET /projects.md": "401 401 401 401 403 200 200 403 200 200 200 200 200",
     "GET /api/projects": "401 401 401 401 403 200 200 403 200 200 200 200 200",
     "GET /p/{project:str}": "401 401 401 401 403 302 302 403 403 403 302 302 403",
     "GET /p/{project:str}/leaderboard": "401 401 401 401 403 200 200 403 403 403 200 200 403",
@@ -142,6 +145,9 @@ OPEN = "200 401 401 401 200 200 200 200 200 200 200 200 200"
 """What a route answers that a public project opens: a wrong token is still wrong."""
 OPENED = [
     "GET /",
+    "GET /projects.json",
+    "GET /projects.csv",
+    "GET /projects.md",
     "GET /api/projects",
     "GET /p/{project:str}",
     "GET /p/{project:str}/leaderboard",
@@ -414,6 +420,10 @@ def test_visitors_see_only_what_is_public(published):
     page = published.request("nobody", "GET", "/", html=True).text
 
     assert [item["project"] for item in listed] == ["p"]
+    exports = [published.request("nobody", "GET", f"/projects.{ending}") for ending in ("json", "csv", "md")]
+    assert [item["project"] for item in exports[0].json()["projects"]] == ["p"]
+    assert [line.partition(",")[0] for line in exports[1].text.splitlines()] == ["project", "p"]
+    assert [line.split()[1] for line in exports[2].text.splitlines()[2:]] == ["p"]
     assert ">public</span>" in page
     assert "/p/o/" not in page
     assert 'href="/sign-in' in page

@@ -527,3 +527,20 @@ def test_who_may_make_tokens_is_led_to_the_form_filled_in(server):
     assert '<option value="report" selected>' in form
     assert 'name="project" value="p"' in form
     assert "Make a token" not in server.get("/p/p/leaderboard", scope="read", html=True).text
+
+
+def test_the_home_page_is_exported_with_who_leads_each_project(make_server):
+    server = make_server()
+    assert server.get("/projects.csv").text == "project\r\n"
+    assert server.get("/projects.json").json() == {"projects": []}
+    server.send(*job("a", "m,1", "d", MSE=0.5), *job("b", "=m2", "d", MSE=0.7), body("job_start", "c"))
+    links = {label: path for path, label in re.findall(r'href="(/projects[^"]*)">([^<]*)<', server.page("/"))}
+
+    (row,) = csv.DictReader(io.StringIO(server.get(links["CSV"]).text, newline=""))
+    assert (row["project"], row["leaders"], row["metric"], row["value"]) == ("p", "m,1", "MSE", "0.500")
+    assert (row["running"], row["done"], row["wins"], row["datasets"]) == ("1", "2", "1", "1")
+    (plain,) = server.get(links["JSON"]).json()["projects"]
+    assert plain["leader"] == {"models": ["m,1"], "metric": "MSE", "wins": 1, "datasets": 1, "value": "0.500"}
+    assert (plain["jobs"]["done"], plain["is_public"]) == (2, False)
+    lines = server.get(links["Markdown"]).text.splitlines()
+    assert lines[2].startswith("| p | m,1 | MSE | 1 of 1 datasets | 1 | 2 | 0 | 1 | 2026-01-01")

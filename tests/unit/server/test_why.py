@@ -37,7 +37,7 @@ def test_a_job_that_ranks_is_told_where():
     found = answer(done("x", "m3", "d1", MSE=0.15))
 
     assert (found.ranked, found.listed, found.rank) == (True, True, 2)
-    assert found.summary == "It ranks 2 on d1 by MSE."
+    assert found.summary == "It ranks 2 among the jobs on d1 by MSE."
     assert [line.name for line in found.lines] == ["arrived", "status", "metric", "coverage", "rank"]
 
 
@@ -212,7 +212,7 @@ def test_another_seed_that_diverged_is_told_and_takes_the_mean_away():
 def test_models_are_ranked_by_their_metric_whichever_column_sorts_them():
     found = answer(done("x", "m1", "d1", "5", MSE=0.15), View(group="model", sort="Latency_P50"))
 
-    assert found.summary == "It ranks 2 on d1 by MSE."
+    assert found.summary == "It ranks 2 among the jobs on d1 by MSE."
 
 
 def test_a_direction_that_nobody_knows_keeps_every_job_from_a_rank():
@@ -286,7 +286,7 @@ def test_page_and_api_tell_the_same(server):
     page = server.page("/p/p/jobs/b/k")
     assert "sent “mse”, the board ranks “MSE”" in page
     assert "<details open>" in page
-    assert "It ranks 1 on d by MSE." in server.page("/p/p/jobs/b/j")
+    assert "It ranks 1 among the jobs on d by MSE." in server.page("/p/p/jobs/b/j")
     assert "CUDA &lt;oom&gt;" in server.page("/p/p/jobs/b/lost")
 
     server.store.credentials.set_public("p", is_public=True)
