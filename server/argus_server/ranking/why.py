@@ -400,7 +400,13 @@ class _Checklist:
             return None
         if finite(job.metrics.get(metric)) is None:
             return None
-        wanted = Wanted((job.model or "",), (job.dataset or "",), view.batch)
+        cell = job.model or "", job.dataset or ""
+        means = self._means(metric)
+        if means is not None and all(
+            mean is not None for model, dataset, mean in means if (model, dataset) == cell
+        ):
+            return None
+        wanted = Wanted((cell[0],), (cell[1],), view.batch)
         if view.group != "job":  # these choose the jobs that a mean is of
             wanted = replace(wanted, seed=view.seed, host=view.host, user=view.user, conditions=view.where)
         order = Order("seed", is_metric=False, descends=False)
@@ -426,11 +432,11 @@ class _Checklist:
     def _coverage(self) -> Line | None:
         """Say on which datasets of the view the model has no result: over all, it is then not ranked."""
         job, metric = self._job, self._metric
-        rows = sum(count for _, count in self._board.names("model"))
-        if metric is None or job.status != "done" or rows > _MOST_ROWS:
+        means = self._means(metric) if metric is not None and job.status == "done" else None
+        if means is None:
             return None
         is_ranked = self._view.group == "model"
-        datasets, has, diverged = self._scored() if is_ranked else self._measured(metric)
+        datasets, has, diverged = self._scored() if is_ranked else self._measured(means)
         lacks = sorted(datasets - has)
         if not lacks or not (has or is_ranked):
             return None
@@ -449,9 +455,16 @@ class _Checklist:
             tuple(self._view.query(group="model", missing="shared", page=1)),
         )
 
-    def _measured(self, metric: str) -> tuple[set[str], set[str], set[str]]:
+    def _means(self, metric: str) -> Sequence[tuple[str, str, float | None]] | None:
+        """Return the means of the board, each once; None of a large one, for which nobody waits."""
+        if sum(count for _, count in self._board.names("model")) > _MOST_ROWS:
+            return None
+        return self._board.memo(f"means of {metric}", lambda: self._board.means(metric))
+
+    def _measured(
+        self, means: Sequence[tuple[str, str, float | None]]
+    ) -> tuple[set[str], set[str], set[str]]:
         """Return the datasets that count; of the job's model, those with a mean, and those that diverged."""
-        means = self._board.memo(f"means of {metric}", lambda: self._board.means(metric))
         chosen = [item for item in means if not self._view.dataset or item[1] in self._view.dataset]
         own = [(dataset, mean) for model, dataset, mean in chosen if model == (self._job.model or "")]
         return (
