@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
@@ -19,7 +20,7 @@ from unit.server.wire import job, start
 from argus_server.ranking.board import MemoryBoard
 from argus_server.ranking.pairs import MOST_MODELS, rank_pairs
 from argus_server.ranking.pareto import rank_pareto
-from argus_server.ranking.registry import Settings
+from argus_server.ranking.registry import MetricSetting, Settings
 from argus_server.ranking.sensitivity import rank_sensitivity
 from argus_server.ranking.statistics import cliques, holm
 from argus_server.ranking.table import DoneJob, MetricKey
@@ -408,12 +409,18 @@ def test_pareto_names_the_models_that_have_no_place_and_pages_of_models_stand_in
     jobs = [job(f"{m}{d}", m, d, 1, MSE=x, Latency_P50=x) for x, m in enumerate("ab", 1) for d in "de"]
     server.store.add_events([event for some in jobs for event in some] + job("c", "<c>", "d", 1, MSE=3.0))
 
+    metrics = {"MSE": MetricSetting(label="error")}
+    server.store.settings.change("p", lambda known: msgspec.structs.replace(known, metrics=metrics))
     page = LexborHTMLParser(server.page("/p/p/pareto"))
 
+    assert "the mean difference of error over" in server.page("/p/p/pairs")
     told = " ".join(page.css_first("#told").text().split())
     assert "Not ranked, and so not shown: <c>. Why" in told
     assert page.css_first("#told a").attributes["href"].endswith("?group=model#unranked")
     order = ["jobs", "cells", "models"]
     for path in ("pareto", "pairs", "sensitivity", "leaderboard?group=model", "leaderboard"):
-        tabs = [tab.text() for tab in LexborHTMLParser(server.page(f"/p/p/{path}")).css("nav.tabs .tab")]
+        tabs = [
+            tab.text()
+            for tab in LexborHTMLParser(server.page(f"/p/p/{path}")).css("details.controls nav.tabs .tab")
+        ]
         assert tabs == order + ([] if path == "leaderboard" else ["pairs", "pareto", "sensitivity"])
