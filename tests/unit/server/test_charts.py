@@ -118,7 +118,7 @@ def test_the_page_of_a_job_with_huge_losses_is_shown(server, losses):
 
 def drawn(points):
     """Return where a sparkline goes, and what it says."""
-    text = sparkline(points)
+    text = sparkline(tuple(points))
     places = re.search(r'points="([^"]*)"', text)
     line = [tuple(map(int, place.split(","))) for place in places[1].split()] if places else []
     return line, re.search(r'aria-label="([^"]*)"', text)[1]
