@@ -141,7 +141,7 @@ def test_a_flat_sparkline_runs_through_the_middle(loss):
 
 
 def test_one_epoch_is_a_point():
-    assert "<circle" in sparkline([(0, 0.5)])
+    assert "<circle" in sparkline(((0, 0.5),))
     assert drawn([(7, 0.5)])[1] == "0.5 to 0.5 in 8 epochs"
 
 
