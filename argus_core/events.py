@@ -35,6 +35,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Event",
     "Source",
+    "decode_all",
     "decode_event",
     "decode_events",
     "decode_items",
@@ -218,6 +219,14 @@ class _Batch(msgspec.Struct):
 
 
 _batch_decoder = msgspec.json.Decoder(_Batch)
+_all_decoder = msgspec.json.Decoder(list[Event])
+
+
+class _WholeBatch(msgspec.Struct):
+    events: list[Event]
+
+
+_whole_decoder = msgspec.json.Decoder(_WholeBatch)
 
 
 def decode_event(raw: bytes | bytearray | msgspec.Raw | memoryview | Mapping[str, Any]) -> Event:
@@ -248,6 +257,21 @@ def decode_events(body: bytes) -> list[Event | InvalidEvent]:
         MalformedBody: the body is of another shape, or does not say where its items end.
     """
     return decode_items(split_events(body))
+
+
+def decode_all(body: bytes | bytearray) -> list[Event] | None:
+    """Return the events of a batch body, decoded at once; None if anything at all is wrong with any of them.
+
+    `decode_items` says what it is, and what the others are.
+    """
+    try:
+        is_bare = _first_byte(body) == b"["
+        events = _all_decoder.decode(body) if is_bare else _whole_decoder.decode(body).events
+        for event in events:
+            _check_data(event)
+    except (msgspec.DecodeError, UnicodeError, RecursionError, InvalidEvent):
+        return None
+    return events
 
 
 def decode_items(items: Iterable[Item]) -> list[Event | InvalidEvent]:

@@ -19,6 +19,7 @@ from litestar.types import Message, Scope
 from argus_server.auth import Authentication, public, require, writing_uses
 from argus_server.bodies import BoundedBodies, Memory
 from argus_server.ingest import INGEST_ROUTES
+from argus_server.intake import Intake
 from argus_server.limits import Doorkeeper
 from argus_server.live import LIVE_ROUTES, LiveFeed
 from argus_server.openapi import DocumentPlugin
@@ -29,6 +30,7 @@ from argus_server.pages.sign_in import SIGN_IN_ROUTES
 from argus_server.pages.static import STATIC_ROUTES, static_files
 from argus_server.pages.tokens import TOKEN_ROUTES
 from argus_server.settings import Settings
+from argus_server.shortcut import Shortcut
 from argus_server.storage.credentials import Grant
 from argus_server.storage.store import open_store
 from argus_server.storage.writer import Commit, GroupWriter
@@ -36,10 +38,6 @@ from argus_server.urls import RawPathLitestar
 
 __all__ = ["create_app"]
 
-_DOOR_THREADS = 20
-"""Threads that ask who is there and read bodies: pages, in threads of their own, never hold these."""
-_DECODE_THREADS = 2
-"""Threads that expand and decode large bodies: one holds the memory of one piece of a body."""
 _LAST_COMMIT_S = 5
 """How long a database that hangs may keep the process when it is asked to stop."""
 _SECURITY_HEADERS = {
@@ -67,7 +65,10 @@ async def _add_headers(message: Message, _scope: Scope) -> None:
     """Give every answer, the errors too, the headers that keep browsers honest."""
     if message["type"] != "http.response.start":
         return
-    headers = MutableScopeHeaders.from_message(message)
+    _complete(MutableScopeHeaders.from_message(message))
+
+
+def _complete(headers: MutableScopeHeaders) -> None:
     for name, value in _SECURITY_HEADERS.items():
         headers.setdefault(name, value)
     is_page = headers.get("content-type", "").startswith("text/html")
@@ -81,9 +82,20 @@ class _Application(RawPathLitestar):
 
     async def answer(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            await observed(super().answer, scope, receive, send, self.state.metrics)
+            await observed(self._answer, scope, receive, send, self.state.metrics)
         else:
             await super().answer(scope, receive, send)
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        if not await self.state.shortcut.take(scope, receive, send):
+            await super().answer(scope, receive, send)
+
+
+def _json_headers() -> list[tuple[bytes, bytes]]:
+    """Return the headers of every answer in JSON."""
+    message: Any = {"type": "http.response.start", "headers": [(b"content-type", b"application/json")]}
+    _complete(MutableScopeHeaders.from_message(message))
+    return list(message["headers"])
 
 
 def _watch(metrics: Metrics, writer: GroupWriter, live: LiveFeed) -> None:
@@ -117,8 +129,8 @@ def create_app(settings: Settings) -> Litestar:
         writer.start()
         _watch(metrics, writer, live)
         app.state.store, app.state.writer = store, writer
-        app.state.door_threads = anyio.CapacityLimiter(_DOOR_THREADS)
-        app.state.decode_threads = anyio.CapacityLimiter(_DECODE_THREADS)
+        app.state.intake = Intake(store, writer, metrics, limits)
+        app.state.shortcut = Shortcut(app.state, _json_headers())
         app.state.memory = Memory(limits.held_bytes)
         app.state.doorkeeper = Doorkeeper(limits)
         try:

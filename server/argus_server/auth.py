@@ -86,7 +86,7 @@ class Authentication(AbstractAuthenticationMiddleware):
 
 async def _at_the_door(connection: Connection, ask: Callable[..., Any], *arguments: Any) -> Any:
     """Ask the store in a thread that no page holds."""
-    return await anyio.to_thread.run_sync(ask, *arguments, limiter=connection.app.state.door_threads)
+    return await anyio.to_thread.run_sync(ask, *arguments, limiter=connection.app.state.intake.door_threads)
 
 
 async def public(_connection: Connection, _handler: BaseRouteHandler) -> None:

@@ -18,7 +18,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from argus_server.settings import Limits
 
-__all__ = ["Allowance", "BoundedBodies", "Memory", "expand"]
+__all__ = ["Allowance", "BoundedBodies", "Memory", "expand", "watched"]
 
 _PIECE_BYTES = 256 * 1024
 _MOST_MEMBERS = 1000
@@ -88,12 +88,13 @@ class BoundedBodies:
         allowance = Allowance(state.memory)
         scope["state"]["allowance"] = allowance
         try:
-            await self._app(scope, _watched(receive, allowance, state.settings.limits), send)
+            await self._app(scope, watched(receive, allowance, state.settings.limits), send)
         finally:
             allowance.close()
 
 
-def _watched(receive: Receive, allowance: Allowance, limits: Limits) -> Receive:
+def watched(receive: Receive, allowance: Allowance, limits: Limits) -> Receive:
+    """Return a `receive` that gives a body only so much time, and holds what it gives of the allowance."""
     clock = asyncio.get_running_loop().time
     started = clock()
     received_bytes, complete = 0, False

@@ -98,7 +98,7 @@ def import_(database: str | None, file: IO[bytes]) -> None:
     """
     from argus_core.errors import InvalidEvent, MalformedBody
     from argus_core.events import Event, decode_event
-    from argus_server.ingest import check_limits
+    from argus_server.items import check_limits
     from argus_server.settings import Limits
 
     limits = Limits()

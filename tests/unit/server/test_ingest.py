@@ -210,6 +210,46 @@ def test_what_cannot_be_told_of_ranks_takes_nothing_from_the_answer(server, tmp_
     assert "jobs are not told whether they rank" in caplog.text
 
 
+def test_a_sender_who_was_here_before_gets_the_answers_that_it_got_at_first(make_server):
+    """What is answered without the framework is answered as the framework does, to the last header."""
+    from argus_server.settings import Limits
+
+    server = make_server(limits=Limits(body_bytes=50_000, expanded_bytes=60_000))
+    good, bad = start("a"), body("job_epoch", "a", epoch="seven")
+    nan = json.dumps(body("job_done", "n", metrics={"MSE": float("nan")})).encode()
+    both = json.dumps([good, bad, body("job_done", "x", metrics={"MAE": 1})]).encode()
+    requests = [
+        ("/api/events", json.dumps(good).encode(), {}),
+        ("/api/events", nan, {}),
+        ("/api/events", json.dumps(bad).encode(), {}),
+        ("/api/events", json.dumps({**good, "schema_version": "2.0"}).encode(), {}),
+        ("/api/events", b"{nope", {}),
+        ("/api/events", b"", {}),
+        ("/api/events", json.dumps(start("other", project="elsewhere")).encode(), {}),
+        (BATCH, both, {}),
+        (BATCH, gzip.compress(both), {"Content-Encoding": "gzip"}),
+        (BATCH, gzip.compress(b" " * 70_000), {"Content-Encoding": "gzip"}),
+        (BATCH, both, {"Content-Encoding": "br"}),
+        (BATCH, b"[" + nan + b"]", {}),
+        (BATCH, json.dumps([bad]).encode(), {}),
+        (BATCH, b'{"events": 3}', {}),
+        (BATCH, b" " * 50_001, {}),
+        (BATCH, b"[]", {}),
+    ]
+    for path, content, headers in requests:
+        server.post(path, content=content, headers=headers)
+        token = server.store.credentials.create_token("report", "p")
+
+        first, again = (server.post(path, content=content, headers=headers, scope=token) for _ in range(2))
+
+        assert again.status_code == first.status_code, content[:80]
+        assert again.content == first.content
+        assert again.headers == first.headers
+    counted = server.get("/metrics").text
+    assert 'argus_http_requests_total{method="POST",route="/api/events/batch",status="200"}' in counted
+    assert 'route="(none)"' not in counted
+
+
 # --- the writer -------------------------------------------------------------------------------
 
 
