@@ -30,7 +30,6 @@ from argus_server.items import (
 from argus_server.operations import Metrics
 from argus_server.ranking.rank import default_metric
 from argus_server.ranking.values import flatten
-from argus_server.ranking.view import View
 from argus_server.ranking.why import unranked_reason
 from argus_server.settings import Limits
 from argus_server.storage.credentials import Grant
@@ -238,9 +237,8 @@ def _why_unranked(queries: Queries, ended: Sequence[Event]) -> list[dict[str, st
     latest = {(event.source.project, event.batch_id, event.job_id or ""): event for event in ended}
     told = []
     for project in {name for name, _, _ in latest}:
-        with queries.board(project, View()) as board:
-            settings = board.settings
-            metric, _ = default_metric(board.keys, settings.primary)
+        settings, keys = queries.ranked_by(project)
+        metric, _ = default_metric(keys, settings.primary)
         for (name, batch_id, job_id), event in latest.items():
             metrics = settings.settle(flatten(event.data.get("metrics") or {}), batch_id)
             fact, fix = unranked_reason(metrics, metric)

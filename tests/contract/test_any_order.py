@@ -191,6 +191,7 @@ class Server:
             "batch": [repr(ask.batch(project, name)) for name in batches],
             "board": [repr(self._board(project, View(sort=sort))) for sort in ("", "MAE", "model", "seed")],
             "job": [repr(ask.job(project, item.batch_id, item.job_id)) for item in listed.jobs],
+            "ranked_by": repr(ask.ranked_by(project)),
             "pulse": repr(replace(ask.pulse(project), version=0)),
             "batches": repr(ask.batches(project, BatchFilter())),
             "cell_states": sorted(map(repr, ask.cell_states(project))),

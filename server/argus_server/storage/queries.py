@@ -28,7 +28,7 @@ from argus_server.storage.batches import (
     failures_of,
     list_batches,
 )
-from argus_server.storage.board import IndexedBoard, done_jobs
+from argus_server.storage.board import IndexedBoard, done_jobs, metric_keys
 from argus_server.storage.cells import cell_states
 from argus_server.storage.clock import now_us
 from argus_server.storage.dialect import transaction
@@ -333,6 +333,20 @@ class Queries:
             latest = query.order_by(table.last_event_us.desc(), table.batch_id).limit(1)
             found: str | None = connection.scalar(latest)
         return found
+
+    def ranked_by(self, project: str) -> tuple[Settings, Sequence[MetricKey]]:
+        """Return the settings of a project and its metrics, from which follows what its jobs rank by.
+
+        Raises:
+            UnknownProject: no event has named it.
+        """
+        table = schema.metric_key.c
+        with transaction(self._engine) as connection:
+            found = _project(connection, project)
+            query = select(table.key, table.count, table.declared).where(table.project_id == found["id"])
+            rows = [(key, count, declared) for key, count, declared in connection.execute(query)]
+        settings = Settings.decode(found["settings"])
+        return settings, metric_keys(rows, settings)
 
     def declared_directions(self, project: str) -> dict[str, set[str]]:
         """Return metric → every direction that the latest thousand results with declarations say of it.

@@ -37,7 +37,7 @@ _AFTER_A_REPEAT = 20
 """After an event that was there already, so many commits ask first which ones are."""
 
 
-class Stored(msgspec.Struct, frozen=True):
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """What became of an event.
 
     Attributes:
