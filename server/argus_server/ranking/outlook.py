@@ -12,6 +12,7 @@ import numpy as np
 from argus_server.ranking.board import Board
 from argus_server.ranking.bounds import Bounds, Step, find_bounds, next_steps
 from argus_server.ranking.models import ModelBoard, model_board
+from argus_server.ranking.scores import Scores
 from argus_server.ranking.statistics import Ties, average_ranks, fractional_ranks
 from argus_server.ranking.statistics.comparisons import Floats
 from argus_server.ranking.table import DoneJob
@@ -86,25 +87,26 @@ def find_outlook(view: View, board: Board) -> Outlook | None:
     """Return what the missing cells of a view can still bring; None where nothing ranks, or is missing.
 
     Every model with a value is in it, or with a job that runs, and all datasets that anybody has a value on,
-    whatever the view does with missing cells: they are what is to come. A cell whose further seeds still run
-    is open too, with a value or without.
+    or a job that runs, whatever the view does with missing cells: they are what is to come. A cell whose
+    further seeds still run is open too, with a value or without.
     """
     found = model_board(view, board)
     scores = found.scores
-    if scores is None:
+    if scores is None or not scores.datasets:
         return None
-    running = {cell for cell, latest in board.unfinished().items() if latest.is_open and cell[0]}
+    running = _running(view, board, scores)
     present = [int(place) for place in np.flatnonzero((scores.seeds > 0).any(axis=0))]
     measured = [scores.models[place] for place in present]
-    awaited = sorted({model for model, dataset in running if dataset in scores.datasets} - set(measured))
-    names = measured + awaited
-    values = np.full((len(scores.datasets), len(names)), np.nan)
-    values[:, : len(measured)] = scores.values[:, present]
+    names = measured + sorted({model for model, _ in running} - set(measured))
+    begun = sorted({dataset for _, dataset in running} - set(scores.datasets))
+    datasets = [*scores.datasets, *begun]
+    values = np.full((len(datasets), len(names)), np.nan)
+    values[: len(scores.datasets), : len(measured)] = scores.values[:, present]
     missing = int(np.isnan(values).sum())
     places = {name: place for place, name in enumerate(names)}
     moving = [
         (row, places[model])
-        for row, dataset in enumerate(scores.datasets)
+        for row, dataset in enumerate(datasets)
         for model in measured
         if (model, dataset) in running and not np.isnan(values[row, places[model]])
     ]
@@ -115,7 +117,7 @@ def find_outlook(view: View, board: Board) -> Outlook | None:
         values[at] = np.nan
     chosen = replace(view, model=(), q="", sort="", order="", then=(), col=(), missing="complete", page=1)
     bounds, steps = board.memo(
-        repr(("outlook", chosen, names, moving)), lambda: _computed(values, scores.ties, now)
+        repr(("outlook", chosen, names, begun, moving)), lambda: _computed(values, scores.ties, now)
     )
     prospects = [
         Prospect(name, float(low), float(high), first, last)
@@ -129,7 +131,7 @@ def find_outlook(view: View, board: Board) -> Outlook | None:
         )
     ]
     runs = [
-        _run(found, names[step.model], scores.datasets[step.dataset], step.swing, running)
+        _run(found, names[step.model], datasets[step.dataset], step.swing, running)
         for step in steps[:_MOST_RUNS]
     ]
     ordered = sorted(
@@ -137,6 +139,21 @@ def find_outlook(view: View, board: Board) -> Outlook | None:
     )
     is_exact = bounds.is_exact and not (moving and found.seeds in _ONE_SIDED)
     return Outlook(scores.metric, missing, len(moving), is_exact, ordered, runs)
+
+
+def _running(view: View, board: Board, scores: Scores) -> set[tuple[str, str]]:
+    """Return the cells with jobs that run and will be compared.
+
+    Their models are named, and their datasets among those of the view, with a name if the others have one.
+    """
+    return {
+        (model, dataset)
+        for (model, dataset), latest in board.unfinished().items()
+        if latest.is_open
+        and model
+        and (dataset in scores.datasets or (dataset and scores.datasets != ("",)))
+        and (not view.dataset or dataset in view.dataset)
+    }
 
 
 def _averages(values: Floats, ties: Ties) -> list[float]:

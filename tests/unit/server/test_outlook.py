@@ -31,6 +31,31 @@ def test_the_outlook_says_who_can_still_be_first():
     assert found.runs == []
 
 
+def test_datasets_on_which_jobs_run_and_nobody_has_a_value_are_to_come_too():
+    found = board(a={1: 1.0, 2: 1.0}, b={1: 2.0, 2: 2.0}, c={1: 3.0})
+    running = {(m, f"d{d}"): Unfinished("b", "r", "running") for m in "abc" for d in (3, 4, 5)}
+    found.others = lambda: {**running, ("", "d6"): Unfinished("b", "r", "running")}
+
+    outlook = find_outlook(MODELS, found)
+    assert outlook.missing == 10
+    assert [item.model for item in outlook.prospects if item.can_lead] == ["a", "b", "c"]
+    assert {(run.dataset in ("d3", "d4", "d5"), run.is_running) for run in outlook.runs} == {
+        (True, True),
+        (False, False),
+    }
+    assert find_outlook(View(group="model", dataset=("d1", "d2")), found).missing == 1
+
+    whole = board(a={1: 1.0}, b={1: 2.0})
+    assert find_outlook(MODELS, whole) is None
+    whole.others = lambda: {("a", "d9"): Unfinished("b", "r", "running")}
+    outlook = find_outlook(MODELS, whole)
+    assert (outlook.missing, [item.place_low for item in outlook.prospects]) == (2, [1, 1])
+
+    nameless = board_of([done("x", "a", None, MSE=1.0), done("y", "b", None, MSE=2.0)])
+    nameless.others = lambda: {("a", "d9"): Unfinished("b", "r", "running")}
+    assert find_outlook(MODELS, nameless) is None
+
+
 def test_nothing_is_open_on_a_complete_board_nor_without_a_direction():
     assert find_outlook(MODELS, board(a={1: 1.0}, b={1: 2.0})) is None
     assert find_outlook(MODELS, board_of([done("x", "a", "d", foo=1.0)])) is None
