@@ -216,7 +216,7 @@ def slope_graph(table: Sensitivity, names: Names) -> Markup:
     """Return a line for each model through its places under every variant."""
     if not table.models or len(table.variants) < 2:
         return Markup("")
-    deepest = max(place for variant in table.variants for place in variant.places.values())
+    deepest = max((place for variant in table.variants for place in variant.places.values()), default=1)
     rows = max(deepest, len(table.models))
 
     def x(variant: int) -> float:

@@ -122,7 +122,7 @@ def _rank_sensitivity(view: View, board: Board) -> Sensitivity:
     scores = found.scores
     variants = [Variant("as asked", "as asked", _places(scores, view.missing))]
     field = choose_field(scores, view.missing)
-    for name, aggregate in _AGGREGATES.items():
+    for name, aggregate in _AGGREGATES.items() if field.models else ():
         values = aggregate(field, scores)
         if values is not None:
             variants.append(Variant("aggregate", name, _order(_names(scores, field), *values)))
