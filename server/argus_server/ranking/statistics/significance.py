@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from argus_server.ranking.statistics.comparisons import EXACT, Floats, Ties
 
@@ -216,6 +216,8 @@ def holm(p_values: Sequence[float] | Floats) -> Floats:
 @lru_cache(maxsize=256)
 def _studentized(k: int, alpha: float) -> float:
     """Return the upper quantile of the range of k standard normal numbers."""
+    from scipy import optimize  # 24 MB of memory, which a server without such a diagram does not need
+
     return float(optimize.brentq(lambda q: _range_above(q, k) - alpha, 1e-6, 60, xtol=1e-12))
 
 
