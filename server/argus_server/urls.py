@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
@@ -20,6 +21,7 @@ _DOTS = re.compile(r"~*\.{1,2}")
 _BATCH = re.compile(r"(/api/(?:batches|jobs)/)(.+)(/(?:stop-requested|artifacts))")
 
 
+@lru_cache(4000)
 def segment(name: str) -> str:
     """Return a name as one segment of a path."""
     return quote("~" + name if _DOTS.fullmatch(name) else name, safe="")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from functools import lru_cache
 
 from markupsafe import Markup, escape
 
@@ -88,6 +89,7 @@ def percent(share: float) -> str:
     return f"{'−' if share < 0 else '+'}{digits} %"
 
 
+@lru_cache(2000, typed=True)  # what is markup already is equal to the text that is not
 def breakable(text: str) -> Markup:
     """Return a long name that may break after its punctuation."""
     return Markup("<wbr>").join(escape(part) for part in _AFTER.split(text))

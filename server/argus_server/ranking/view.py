@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Literal, cast, get_args
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
 
 from argus_server.errors import BadView
 
@@ -47,14 +47,16 @@ _FILTERS = ("model", "dataset", "batch", "seed", "host", "user", "status")
 _SINGLE = ("group", "metric", "seeds", "missing", "baseline", "sort", "order", "cell", "rows", "test", "cost")
 MOST_THEN = 5
 """Each further column costs a join of all jobs."""
-_DEFAULTS = (
-    ("group", "job"),
-    ("seeds", "mean"),
-    ("missing", "complete"),
-    ("cell", "mean"),
-    ("rows", "rank"),
-    ("test", "wilcoxon"),
-    ("page", "1"),
+_DEFAULTS = frozenset(
+    {
+        ("group", "job"),
+        ("seeds", "mean"),
+        ("missing", "complete"),
+        ("cell", "mean"),
+        ("rows", "rank"),
+        ("test", "wilcoxon"),
+        ("page", "1"),
+    }
 )
 
 
@@ -220,13 +222,17 @@ class View:
 
     def query(self, **changes: object) -> list[tuple[str, str]]:
         """Return the parameters of this view with `changes`, defaults left out; the cursor only if given."""
-        view = replace(self, **{"after": "", **changes})  # type: ignore[arg-type]
-        pairs = [(name, getattr(view, name)) for name in _SINGLE] + [("page", str(view.page))]
-        pairs = [pair for pair in pairs if pair not in _DEFAULTS]
+        said = {"after": "", **changes}
+
+        def of(name: str) -> Any:
+            return said[name] if name in said else getattr(self, name)
+
+        pairs = [(name, of(name)) for name in _SINGLE] + [("page", str(of("page")))]
+        pairs = [pair for pair in pairs if pair[1] and pair not in _DEFAULTS]
         for name in ("then", "col", *_FILTERS):
-            pairs += [(name, value) for value in getattr(view, name)]
-        pairs += [("where", str(condition)) for condition in view.where]
-        pairs += [("transpose", "1" if view.transpose else ""), ("q", view.q), ("after", view.after)]
+            pairs += [(name, value) for value in of(name)]
+        pairs += [("where", str(condition)) for condition in of("where")]
+        pairs += [("transpose", "1" if of("transpose") else ""), ("q", of("q")), ("after", of("after"))]
         return [pair for pair in pairs if pair[1]]
 
     @property

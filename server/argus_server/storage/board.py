@@ -53,7 +53,7 @@ from argus_server.storage import schema
 from argus_server.storage.facts import ALL_JOBS, FactsCache
 from argus_server.storage.folding import EVERY, FACETS, LISTED
 from argus_server.storage.meanings import read_meaning
-from argus_server.storage.statements import chunks, contains
+from argus_server.storage.statements import among, chunks, contains, fetch
 from argus_server.storage.unfinished import unfinished_cells
 
 __all__ = ["IndexedBoard", "done_jobs", "metric_keys"]
@@ -109,18 +109,18 @@ class IndexedBoard:
         self._id: int = project["id"]
         self.project: str = project["name"]
         self.settings = Settings.decode(project["settings"])
-        table = schema.metric_key.c
-        rows = connection.execute(
-            select(table.key_id, table.key, table.count, table.declared).where(table.project_id == self._id)
-        ).all()
-        self._key_ids: dict[str, int] = {key: key_id for key_id, key, _, _ in rows}
-        self._keys_by_id = {key_id: key for key, key_id in self._key_ids.items()}
-        self.keys: Sequence[MetricKey] = metric_keys(
-            [(key, count, declared) for _, key, count, declared in rows], self.settings
-        )
         self._facts = cache.of(connection, self._id, project["last_seq"])
-        self._facets: dict[str, list[tuple[str, int]]] = {}
+        self._key_ids, self.keys = self.memo("keys", self._read_keys)
+        self._keys_by_id = {key_id: key for key, key_id in self._key_ids.items()}
         self._counted: dict[tuple[Order, Wanted], array[int] | None] = {}
+
+    def _read_keys(self) -> tuple[dict[str, int], Sequence[MetricKey]]:
+        """Return the number of each metric's name, and what is known of the metrics."""
+        table = schema.metric_key.c
+        query = select(table.key_id, table.key, table.count, table.declared)
+        rows = self._connection.execute(query.where(table.project_id == self._id)).all()
+        known = [(key, count, declared) for _, key, count, declared in rows]
+        return {key: key_id for key_id, key, _, _ in rows}, metric_keys(known, self.settings)
 
     def memo(self, name: str, make: Callable[[], T]) -> T:
         """See `Board.memo`."""
@@ -150,10 +150,11 @@ class IndexedBoard:
 
     def names(self, field: str) -> Sequence[tuple[str, int]]:
         """See `Board.names`."""
-        if field not in self._facets:
-            found = self._connection.execute(self._names_of(field))
-            self._facets[field] = sorted((value or "", n) for value, n in found)
-        return self._facets[field]
+        return self.memo(f"names of {field}", lambda: self._names(field))
+
+    def _names(self, field: str) -> Sequence[tuple[str, int]]:
+        found = self._connection.execute(self._names_of(field))
+        return sorted((value or "", n) for value, n in found)
 
     def _names_of(self, field: str) -> Select[Any]:
         table = schema.facet.c
@@ -342,10 +343,7 @@ class IndexedBoard:
         late: dict[int, int] = {}
         jobs: dict[int, DoneJob] = {}
         for some in chunks(numbers):
-            query = select(*_COLUMNS, _job.job_no, _job.standing, _job.replica_no).where(
-                _job.project_id == self._id, _job.job_no.in_(some)
-            )
-            for row in self._connection.execute(query):
+            for row in fetch(self._connection, _jobs_of(), {"project": self._id}, some):
                 number, standing, replica = row[-3:]
                 jobs[number] = _done_job(row, self.settings)
                 if standing == Standing.SUPERSEDED:
@@ -569,6 +567,15 @@ def _better(*, higher: bool) -> Select[Any]:
 
 # --- rows -------------------------------------------------------------------------------------
 
+
+@cache
+def _jobs_of() -> Select[Any]:
+    """Return the SELECT of jobs by their numbers."""
+    return select(*_COLUMNS, _job.job_no, _job.standing, _job.replica_no).where(
+        _job.project_id == bindparam("project"), among(_job.job_no)
+    )
+
+
 _COLUMNS = (
     _job.batch_id,
     _job.job_id,
@@ -589,7 +596,7 @@ _COLUMNS = (
 def _done_job(row: Sequence[Any], settings: Settings) -> DoneJob:
     batch_id, job_id, model, dataset, seed, metrics, ended_us, fast_dev_run, *source = row[: len(_COLUMNS)]
     flat = settings.settle(flatten(_decode(metrics)), batch_id) if metrics else {}
-    return DoneJob(batch_id, job_id, model, dataset, seed, flat, ended_us, fast_dev_run, *source)
+    return DoneJob(batch_id, job_id, model, dataset, seed, flat, ended_us, bool(fast_dev_run), *source)
 
 
 def done_jobs(

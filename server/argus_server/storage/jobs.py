@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, and_, case, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+)
 
 from argus_server.progress import RECENT_EPOCHS, Range, job_eta_s
 from argus_server.storage import schema
 from argus_server.storage.folding import EVERY, LISTED
-from argus_server.storage.statements import chunks
+from argus_server.storage.statements import chunks, fetch
 
 __all__ = [
     "SILENT_US",
@@ -105,20 +118,28 @@ def job_etas(
 
 def count_jobs(connection: Connection, project_id: int, now: int) -> dict[str, int]:
     """Count the jobs by status. Only those that run are looked at: what became of them depends on others."""
-    facet = schema.facet.c
-    counted = select(facet.status, facet.n).where(
-        facet.project_id == project_id, facet.field == EVERY, facet.status != LISTED
-    )
-    counts: dict[str, int] = {row.status: row.n for row in connection.execute(counted)}
-    status = status_at(now)
-    running = (
-        select(status, func.count())
-        .select_from(jobs_and_batches())
-        .where(schema.job.c.project_id == project_id, schema.job.c.status == "running")
-        .group_by(status)
-    )
+    values = {"project": project_id}
+    counts: dict[str, int] = dict(fetch(connection, _counted(), values))
     counts.pop("running", None)
-    return all_statuses(counts | {row[0]: row[1] for row in connection.execute(running)})
+    return all_statuses(counts | dict(fetch(connection, _counted_running(), {**values, "now": now})))
+
+
+@cache
+def _counted() -> Select[Any]:
+    """Return the SELECT of how many jobs there are by status, as the fold has it."""
+    facet = schema.facet.c
+    return select(facet.status, facet.n).where(
+        facet.project_id == bindparam("project"), facet.field == EVERY, facet.status != LISTED
+    )
+
+
+@cache
+def _counted_running() -> Select[Any]:
+    """Return the SELECT of what has become of the jobs that run, as the fold has it."""
+    status = status_at(bindparam("now", type_=BigInteger))
+    columns: list[Any] = [status, func.count()]
+    here = schema.job.c.project_id == bindparam("project"), schema.job.c.status == "running"
+    return select(*columns).select_from(jobs_and_batches()).where(*here).group_by(status)
 
 
 def jobs_and_batches() -> FromClause:
@@ -128,7 +149,7 @@ def jobs_and_batches() -> FromClause:
     return schema.job.outerjoin(schema.batch, same)
 
 
-def status_at(now: int) -> ColumnElement[str]:
+def status_at(now: int | ColumnElement[int]) -> ColumnElement[str]:
     """Return a job's status as people see it: what the fold calls running may be over, or silent.
 
     A batch that ends at the moment of the job's last event ends after it: so the clocks have it.

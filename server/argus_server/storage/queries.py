@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, Select, bindparam, func, select
 
 from argus_server.errors import UnknownProject
 from argus_server.progress import Range
@@ -52,6 +52,7 @@ from argus_server.storage.job_lists import JobFacet, JobFilter, JobList, job_fac
 from argus_server.storage.jobs import STATUSES, JobSummary, count_jobs
 from argus_server.storage.pulse import Pulse, pulse_of
 from argus_server.storage.sparklines import Curves, Points
+from argus_server.storage.statements import execute
 from argus_server.storage.unfinished import unfinished_cells
 
 __all__ = [
@@ -405,8 +406,12 @@ def _few(connection: Connection, project_id: int, batches: Sequence[str]) -> boo
 
 
 def _project(connection: Connection, name: str) -> Mapping[Any, Any]:
-    query = select(schema.project).where(schema.project.c.name == name)
-    row = connection.execute(query).mappings().first()
-    if row is None:
+    rows = execute(connection, _project_row(), {"name": name})
+    if not rows:
         raise UnknownProject(name, sorted(connection.scalars(select(schema.project.c.name))))
-    return row
+    return rows[0]
+
+
+@cache
+def _project_row() -> Select[Any]:
+    return select(schema.project).where(schema.project.c.name == bindparam("name"))

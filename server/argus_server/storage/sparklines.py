@@ -6,17 +6,18 @@ import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select
 
 from argus_server.ranking.order import job_number
 from argus_server.ranking.values import finite
 from argus_server.storage import schema
 from argus_server.storage.facts import JobKey, jobs_named
 from argus_server.storage.projections import visible_epochs
-from argus_server.storage.statements import chunks
+from argus_server.storage.statements import among, chunks, fetch
 
 __all__ = ["Curves", "Points"]
 
@@ -31,7 +32,7 @@ _KEPT = 4000
 _job, _epoch, _attempt = schema.job.c, schema.epoch.c, schema.attempt.c
 
 
-class _Losses(msgspec.Struct):
+class _Losses(msgspec.Struct, gc=False):
     val_loss: Any = None
 
 
@@ -114,48 +115,62 @@ class Curves:
 
 def _val_losses(connection: Connection, project_id: int, jobs: Sequence[JobKey]) -> dict[JobKey, Points]:
     by_number = {job_number(*job): job for job in jobs}
-    starts = _starts(connection, project_id, sorted(by_number))
     found: dict[JobKey, Points] = {}
-    for number, epochs in _epochs(connection, project_id, sorted(by_number), starts).items():
-        seen = visible_epochs(epochs, starts.get(number, ()))
-        losses = ((epoch, finite(_decode(data).val_loss)) for epoch, _, data in seen)
-        found[by_number[number]] = tuple((epoch, loss) for epoch, loss in losses if loss is not None)
+    for numbers in chunks(sorted(by_number)):
+        starts = _starts(connection, project_id, numbers)
+        epochs: dict[int, list[tuple[int, int, Any]]] = defaultdict(list)
+        asked = {"project": project_id}
+        plain = [number for number in numbers if number not in starts]
+        for number, epoch, moment, data in fetch(connection, _some_epochs(), asked, plain):
+            epochs[number].append((epoch, moment, data))
+        for number, epoch, moment, data in fetch(connection, _all_epochs(), asked, [*starts]):
+            epochs[number].append((epoch, moment, data))
+        for number, some in epochs.items():
+            seen = visible_epochs(some, starts[number]) if number in starts else some
+            losses = [(epoch, _decode(data).val_loss) for epoch, _, data in seen]
+            found[by_number[number]] = tuple(
+                [(epoch, value) for epoch, loss in losses if (value := finite(loss)) is not None]
+            )
     return found
 
 
 def _starts(connection: Connection, project_id: int, numbers: Sequence[int]) -> Mapping[int, Sequence[int]]:
     """Return when the attempts of those jobs began that were tried more than once."""
     starts: dict[int, list[int]] = defaultdict(list)
-    for some in chunks(numbers):
-        query = select(_attempt.job_no, _attempt.timestamp_us).where(
-            _attempt.project_id == project_id, _attempt.job_no.in_(some)
-        )
-        for number, moment in connection.execute(query):
-            starts[number].append(moment)
+    for number, moment in fetch(connection, _attempts(), {"project": project_id}, numbers):
+        starts[number].append(moment)
     return {number: moments for number, moments in starts.items() if len(moments) > 1}
 
 
-def _epochs(
-    connection: Connection, project_id: int, numbers: Sequence[int], retried: Mapping[int, Any]
-) -> Mapping[int, list[tuple[int, int, Any]]]:
-    """Return the epochs that are looked at, by job: all of those that were tried again."""
-    found: dict[int, list[tuple[int, int, Any]]] = defaultdict(list)
+@cache
+def _attempts() -> Select[Any]:
+    return select(_attempt.job_no, _attempt.timestamp_us).where(
+        _attempt.project_id == bindparam("project"), among(_attempt.job_no)
+    )
+
+
+@cache
+def _all_epochs() -> Select[Any]:
+    """Return the SELECT of all epochs of jobs, for those of which another attempt may have replaced some."""
+    return (
+        select(_epoch.job_no, _epoch.epoch, _epoch.timestamp_us, _epoch.data)
+        .where(_epoch.project_id == bindparam("project"), among(_epoch.job_no))
+        .order_by(_epoch.job_no, _epoch.epoch)
+    )
+
+
+@cache
+def _some_epochs() -> Select[Any]:
+    """Return the SELECT of about so many epochs of each job as are looked at."""
     step = func.coalesce(_job.epoch, 0) // _POINTS + 1
     same = and_(_job.project_id == _epoch.project_id, _job.job_no == _epoch.job_no)
-    for some in chunks(numbers):
-        query = (
-            select(_epoch.job_no, _epoch.epoch, _epoch.timestamp_us, _epoch.data)
-            .select_from(schema.job.join(schema.epoch, same))
-            .where(
-                _job.project_id == project_id,
-                _job.job_no.in_(some),
-                or_(
-                    _epoch.epoch % step == 0,
-                    _epoch.epoch == _job.epoch,
-                    _epoch.job_no.in_([number for number in some if number in retried]),
-                ),
-            )
+    return (
+        select(_epoch.job_no, _epoch.epoch, _epoch.timestamp_us, _epoch.data)
+        .select_from(schema.job.join(schema.epoch, same))
+        .where(
+            _job.project_id == bindparam("project"),
+            among(_job.job_no),
+            or_(_epoch.epoch % step == 0, _epoch.epoch == _job.epoch),
         )
-        for number, epoch, moment, data in connection.execute(query).all():
-            found[number].append((epoch, moment, data))
-    return found
+        .order_by(_epoch.job_no, _epoch.epoch)
+    )

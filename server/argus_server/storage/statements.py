@@ -20,10 +20,12 @@ from argus_server.storage.dialect import upsert
 
 __all__ = [
     "Change",
+    "among",
     "chunks",
     "contains",
     "execute",
     "execute_many",
+    "fetch",
     "insert_if_new",
     "insert_into",
     "insert_tuples",
@@ -100,11 +102,13 @@ class _Compiled:
     Attributes:
         text: the SQL.
         names: its parameters in their order; None where they have names in the text.
+        constants: what its parameters are that the statement itself has values for.
         values: of an INSERT, the SQL before, of and after the values of one row.
     """
 
     text: str
     names: tuple[str, ...] | None
+    constants: Mapping[str, Any]
     values: tuple[str, str, str] | None = None
 
 
@@ -160,6 +164,40 @@ def execute(connection: Connection, statement: Executable, values: Mapping[str, 
         return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 
 
+def fetch(
+    connection: Connection, statement: Executable, values: Mapping[str, Any], numbers: Sequence[int] = ()
+) -> list[Any]:
+    """Return the rows of a SELECT that is compiled once, as tuples of the driver's: booleans may be 0 and 1.
+
+    Args:
+        connection: in a transaction.
+        statement: as in `execute_many`.
+        values: what its parameters are called → value.
+        numbers: what its parameter `numbers`, made by `among`, stands for; they become part of the text,
+            which costs a tenth of so many parameters.
+    """
+    compiled = _compile(connection, statement, tuple(values))
+    given = {**compiled.constants, **values}
+    parameters: Any = given
+    if compiled.names is not None:
+        parameters = tuple([given[name] for name in compiled.names if name != _NUMBERS])
+    text = compiled.text
+    if _ANY_NUMBER in text:
+        text = text.replace(_ANY_NUMBER, ", ".join(map(str, map(int, numbers))) or "NULL")
+    with _Cursor(connection) as cursor:
+        cursor.execute(text, parameters)
+        return cursor.fetchall()  # type: ignore[no-any-return]
+
+
+_NUMBERS = "numbers"
+_ANY_NUMBER = f"__[POSTCOMPILE_{_NUMBERS}]"
+
+
+def among(column: Any) -> Any:
+    """Return whether a column is one of the `numbers` that `fetch` is given."""
+    return column.in_(bindparam(_NUMBERS, expanding=True))
+
+
 class _Cursor:
     """A cursor of the driver's. Its errors are raised as SQLAlchemy raises them."""
 
@@ -205,7 +243,8 @@ def _compile(connection: Connection, statement: Executable, columns: tuple[str, 
         names = list(columns) if statement.is_insert else None
         compiled: Any = statement.compile(dialect=connection.dialect, column_keys=names)  # type: ignore[attr-defined]
         positions = tuple(compiled.positiontup) if compiled.positional else None
-        _compiled[key] = _Compiled(str(compiled), positions)
+        constants = {name: value for name, value in compiled.params.items() if value is not None}
+        _compiled[key] = _Compiled(str(compiled), positions, constants)
         if statement.is_insert:
             _compiled[key] = _by_position(_compiled[key])
     return _compiled[key]
@@ -218,7 +257,7 @@ def _by_position(insert: _Compiled) -> _Compiled:
         raise ValueError(f"not an INSERT of values: {insert.text}")
     before, one, after = match.groups()
     names = insert.names or tuple(_NAMED.findall(one))
-    return _Compiled(insert.text, names, (before, _NAMED.sub("%s", one), after))
+    return _Compiled(insert.text, names, insert.constants, (before, _NAMED.sub("%s", one), after))
 
 
 def write_rows(
