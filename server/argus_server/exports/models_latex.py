@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from argus_server.exports.latex import BETTER, END, SEEDS, heading, view_hash
 from argus_server.exports.latex_text import PREAMBLE, latex_number, latex_sentence, latex_text
@@ -56,6 +56,11 @@ def _has_rules(table: RankedTable) -> bool:
     return by_rank and any(row.opens_tier for row in table.rows[1:])
 
 
+def _not_ranked(rows: Sequence[Row]) -> str:
+    provisional = any(row.statistics.get("average_rank") for row in rows)
+    return f"Not ranked{', with provisional ranks' if provisional else ''}: {len(rows)}." if rows else ""
+
+
 def _caption(table: RankedTable) -> str:
     metric = next((column for column in table.metric_columns if column.key == table.ranked_by), None)
     ranked = (
@@ -68,7 +73,7 @@ def _caption(table: RankedTable) -> str:
         table.verdict.text,
         "A rule separates groups that differ." if _has_rules(table) else "",
         *legend(table),
-        f"Not ranked, with provisional ranks: {len(table.unranked)}." if table.unranked else "",
+        _not_ranked(table.unranked),
         *table.notes,
     ]
     return " ".join(text for text in sentences if text)

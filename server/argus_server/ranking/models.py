@@ -26,7 +26,7 @@ from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.gaps import Gap, GapKind, Unfinished
 from argus_server.ranking.metric import ROLE_ORDER, default_metric, ranking_metric
 from argus_server.ranking.phrases import NO_VERDICT, Verdict
-from argus_server.ranking.scores import Field, Scores, choose_field, imputed_note, scores_of
+from argus_server.ranking.scores import Field, Scores, alone_note, choose_field, imputed_note, scores_of
 from argus_server.ranking.separation import Separation
 from argus_server.ranking.standing import TWO_DECIMALS, Standing, rank_style, stand
 from argus_server.ranking.statistics import LEAST_DATASETS, Ties, fractional_ranks, skill
@@ -207,8 +207,7 @@ class _Table:
             self._notes.append(f"Ranked over the {n} of {total} datasets that all models have.")
         if self._view.missing == "pairwise" and field.has_gaps:
             self._notes.append("Each pair of models is compared on the datasets that both have.")
-        if field.imputed.any():
-            self._notes.append(imputed_note(field))
+        self._notes += filter(None, [alone_note(scores, field, self._view.missing), imputed_note(field)])
         if self._found.seeds == "best":
             self._notes.append(
                 "The best of several seeds favours models with more seeds: two equal models with ten seeds"
@@ -367,7 +366,8 @@ class _Table:
         }
         if self._skills is not None:
             cells["skill"] = _skill_cell(float(self._skills[model]), is_imputed=is_imputed)
-        return cells | {"datasets": self._coverage(scores.models[field.models[model]], field.datasets)}
+        counted = field.datasets if self._view.missing == "shared" else range(len(scores.datasets))
+        return cells | {"datasets": self._coverage(scores.models[field.models[model]], counted)}
 
     def _coverage(self, name: str, datasets: Sequence[int]) -> Cell:
         """Return on how many of the datasets a model has a value, and of how many seeds."""
@@ -473,13 +473,13 @@ class _Table:
         everything = range(len(scores.datasets))
         cells = {"datasets": self._coverage(name, everything)}
         own = scores.models.index(name)
-        here = np.flatnonzero(~np.isnan(scores.values[:, own]))
         against = field.models or tuple(place for place in range(len(scores.models)) if place != own)
-        if len(here) and len(against):
-            columns = [place for place in against if place != own]
-            some = scores.values[here][:, [*columns, own]]
-            rank = float(fractional_ranks(some, scores.ties)[:, -1].mean())
-            n = len(here)
+        some = scores.values[:, [*against, own]]
+        has = ~np.isnan(some)
+        met = some[has[:, -1] & has[:, :-1].any(axis=1)]  # beside nobody there is no rank
+        if len(met):
+            rank = float(fractional_ranks(met, scores.ties)[:, -1].mean())
+            n = len(met)
             cells["average_rank"] = _statistic_cell(rank, self._rank_style, n=n, spread=f"on {n}")
         row = self._row(name, None, cells)
         gaps = [

@@ -13,7 +13,7 @@ from argus_core.words import plural
 from argus_server.ranking.board import Board
 from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.models import model_board
-from argus_server.ranking.scores import Field, Scores, choose_field, imputed_note
+from argus_server.ranking.scores import Field, Scores, alone_note, choose_field, imputed_note
 from argus_server.ranking.standing import LEAST_IN_COMMON, TWO_DECIMALS, Standing, rank_style, stand
 from argus_server.ranking.statistics import (
     ALPHA,
@@ -114,6 +114,7 @@ def _rank_pairs(view: View, board: Board) -> PairTable:
     if scores is None:
         return _nothing(view, board, found.metric, notes)
     field = choose_field(scores, view.missing)
+    notes += filter(None, [alone_note(scores, field, view.missing)])
     standing = stand(field, scores, with_interval=False)
     order = standing.order[:MOST_MODELS]
     if len(standing.order) > MOST_MODELS:

@@ -16,7 +16,7 @@ from argus_core.conventions import CONVENTIONS, Direction
 from argus_server.ranking.board import Board
 from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.models import ModelBoard, model_board
-from argus_server.ranking.scores import choose_field, imputed_note
+from argus_server.ranking.scores import alone_note, choose_field, imputed_note
 from argus_server.ranking.standing import rank_style, stand
 from argus_server.ranking.statistics import Ties
 from argus_server.ranking.statistics.comparisons import Floats
@@ -130,9 +130,9 @@ def _rank_pareto(view: View, board: Board) -> Pareto:
     names = [scores.models[place] for place in field.models]
     datasets = [scores.datasets[place] for place in field.datasets]
     every = _costs_of(found, names, datasets, cost.key)
-    every[:, np.isnan(standing.average)] = np.nan  # who has no rank is on no chart
     prices = _comparable(every)
-    notes += [note for note in (_cost_note(prices, cost.label, n), imputed_note(field)) if note]
+    said = _cost_note(prices, cost.label, n), alone_note(scores, field, view.missing), imputed_note(field)
+    notes += filter(None, said)
     rows: list[_Row] = []
     left_out = []
     sign = -1 if scores.higher else 1

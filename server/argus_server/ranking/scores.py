@@ -12,7 +12,9 @@ from argus_server.ranking.aggregate import Entry, comparable
 from argus_server.ranking.statistics.comparisons import Floats, Ties
 from argus_server.ranking.view import Missing
 
-__all__ = ["Field", "Scores", "choose_field", "imputed_note", "scores_of"]
+__all__ = ["Field", "Scores", "alone_note", "choose_field", "imputed_note", "scores_of"]
+
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +122,9 @@ def choose_field(scores: Scores, missing: Missing) -> Field:
     """Return who is ranked under a policy for missing cells. What is missing is never zero, and never first.
 
     - `complete`: models with a value on every dataset, over all datasets;
-    - `shared`: models with any value, over the datasets where all of them have one;
-    - `pairwise`: models with any value, each pair over the datasets that both have;
+    - `shared`: models with any value, over the datasets where all of them have one; nobody without such;
+    - `pairwise`: models that have a dataset in common with another, each pair over the datasets that both
+      have; one that is the only one of all is there alone;
     - `impute:worst`: models with any value, over all datasets, a gap being as good as the worst value of
       its dataset and behind it.
     """
@@ -133,6 +136,10 @@ def choose_field(scores: Scores, missing: Missing) -> Field:
         models = everyone[present.all(axis=0)] if len(everything) else everyone[:0]
     elif missing == "shared":
         datasets = everything[present[:, models].all(axis=1)]
+        models = models if len(datasets) else models[:0]
+    elif missing == "pairwise" and len(models) > 1:
+        models = everyone[present[present.sum(axis=1) > 1].any(axis=0)]
+        datasets = everything[present[:, models].any(axis=1)]
     values = scores.values[np.ix_(datasets, models)]
     gaps = np.isnan(values)
     if missing != "impute:worst" or not gaps.any():
@@ -150,6 +157,21 @@ def imputed_note(field: Field) -> str:
     ranks = "ranks" if count == 1 else "rank"
     said = f"‡ {values} filled in with the worst value of {theirs} dataset, and {ranks} behind it."
     return said if count else ""
+
+
+def alone_note(scores: Scores, field: Field, missing: Missing) -> str:
+    """Say which models are compared with nobody while others are; empty where all are."""
+    if missing != "pairwise" or not field.models:
+        return ""
+    present = ~np.isnan(scores.values).all(axis=0)
+    alone = [scores.models[place] for place in np.flatnonzero(present) if place not in field.models]
+    if not alone:
+        return ""
+    others = f" and {len(alone) - _MOST_NAMED} others" if len(alone) > _MOST_NAMED else ""
+    have = "has" if len(alone) == 1 else "have"
+    are = "is" if len(alone) == 1 else "are"
+    named = ", ".join(alone[:_MOST_NAMED])
+    return f"{named}{others} {have} no dataset in common with another model, and {are} not ranked."
 
 
 def _places(places: NDArray[np.int64]) -> tuple[int, ...]:

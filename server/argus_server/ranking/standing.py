@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -73,7 +72,7 @@ class Standing:
 
     @property
     def ranks(self) -> dict[int, int]:
-        """Model → its place, which those that rank alike share; those without a rank are last."""
+        """Model → its place, which those that rank alike share."""
         found: dict[int, int] = {}
         for place in self.places:
             found |= dict.fromkeys(place, len(found) + 1)
@@ -104,8 +103,6 @@ class Standing:
         k, n = len(self.average), self.datasets
         if k < 2 or n < 1:
             return "there is nothing to compare it with"
-        if math.isnan(self.average[self.places[0][0]]):
-            return "no two models share a dataset"
         if n == 1:
             return "one dataset says nothing about others"
         if n < self.needed:
@@ -137,7 +134,7 @@ class Standing:
 
 
 def stand(field: Field, scores: Scores, *, with_interval: bool = True) -> Standing:
-    """Return how a field stands. Models without anyone to be compared with come last.
+    """Return how a field stands.
 
     One dataset has an order and no test: with a single value for each model there is nothing to test.
     """
@@ -169,13 +166,13 @@ def stand(field: Field, scores: Scores, *, with_interval: bool = True) -> Standi
 
 
 def _means(ranks: Floats) -> Floats:
-    means: Floats = ranks.mean(axis=0) if len(ranks) else np.full(ranks.shape[1], np.nan)
+    means: Floats = ranks.mean(axis=0) if ranks.size else np.full(ranks.shape[1], np.nan)
     return means
 
 
 def _places(average: Floats) -> tuple[tuple[int, ...], ...]:
-    """Return the models that share a place, best first; those without a rank share the last."""
-    level = np.where(np.isnan(average), math.inf, np.round(average, _DIGITS)).tolist()
+    """Return the models that share a place, best first."""
+    level = np.round(average, _DIGITS).tolist()
     order = sorted(range(len(level)), key=lambda model: (level[model], model))
     return tuple(tuple(some) for _, some in groupby(order, key=lambda model: level[model]))
 

@@ -58,9 +58,6 @@ def give_verdict(
     if k < 2 or n < 1:
         _say_nothing_to_compare(said, scores, names, n, missing)
         return Verdict(tuple(names), phrases=tuple(said.phrases), untested=standing.why_untested)
-    if math.isnan(standing.average[standing.order[0]]):
-        said.say(f"No two models have a {scores.metric} on the same dataset: nothing can be compared.")
-        return Verdict(phrases=tuple(said.phrases), untested=standing.why_untested)
     leaders = [names[model] for model in standing.leaders]
     close = [names[model] for model in standing.close]
     favoured = [names[model] for model in standing.favoured]
@@ -86,6 +83,8 @@ def _say_nothing_to_compare(
         said.say(f"No model has a finite {scores.metric}: nothing is ranked.")
     elif missing == "shared" and not n:
         said.say(f"No dataset has a {scores.metric} of every model: nothing is ranked.")
+    elif missing == "pairwise" and not names:
+        said.say(f"No two models have a {scores.metric} on the same dataset: nothing can be compared.")
     elif not names:
         said.say(f"No model has a {scores.metric} on {_all(total)}: nothing is ranked.")
     else:

@@ -46,14 +46,6 @@ def models(values, **view):
     return rank(asked, board_of(cells(values), asked))
 
 
-def test_a_model_that_nobody_can_be_compared_with_is_never_first():
-    values = {("a", "d1"): 1.0, ("a", "d2"): 1.0, ("b", "d1"): 2.0, ("b", "d2"): 2.0, ("c", "d3"): 0.1}
-
-    table = models(values, missing="pairwise")
-
-    assert {row.model: row.rank for row in table.rows} == {"a": 1, "b": 2, "c": 3}
-
-
 def test_a_verdict_names_no_leader_where_no_two_models_share_a_dataset():
     table = models({("a", "d1"): 1.0, ("b", "d2"): 2.0}, missing="pairwise")
 

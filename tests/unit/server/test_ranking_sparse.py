@@ -5,6 +5,8 @@ from unit.server.test_ranking import board_of, done
 from unit.server.wire import done as done_event
 from unit.server.wire import start
 
+from argus_server.ranking.pairs import rank_pairs
+from argus_server.ranking.rank import rank
 from argus_server.ranking.sensitivity import rank_sensitivity
 from argus_server.ranking.view import View
 
@@ -35,6 +37,70 @@ def sparse(server):
     return server
 
 
+def models(values, **view):
+    asked = View(group="model", **view)
+    return rank(asked, board(values))
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+def test_who_is_compared_with_nobody_is_not_ranked():
+    table = models(ISOLATED, missing="pairwise")
+
+    rows = {row.model: row for row in table.rows}
+    assert {model: row.rank for model, row in rows.items()} == {"a": 1, "b": 2}
+    assert [row.statistics["average_rank"].raw for row in table.rows] == [1.0, 2.0]
+    assert [row.statistics["datasets"].display for row in table.rows] == ["2/3", "2/3"]
+    (alone,) = table.unranked
+    assert (alone.model, alone.rank, alone.tier) == ("c", None, "")
+    assert alone.statistics["datasets"].display == "1/3"
+    assert "average_rank" not in alone.statistics
+    assert [gap.dataset for gap in alone.gaps] == ["d1", "d2"]
+    assert "c has no dataset in common with another model, and is not ranked." in table.notes
+    assert table.verdict.text.startswith("a has the best average rank (1.00 of 2) over 2 datasets")
+
+
+@pytest.mark.parametrize("missing", ["shared", "pairwise"])
+@pytest.mark.parametrize("values", [APART, {("a", "d1"): 1.0, ("b", "d2"): 2.0, ("c", "d3"): 3.0}])
+def test_without_a_dataset_that_two_models_share_nobody_is_ranked(missing, values):
+    table = models(values, missing=missing)
+
+    assert table.rows == []
+    assert [row.model for row in table.unranked] == sorted({model for model, _ in values})
+    assert not any("average_rank" in row.statistics for row in table.unranked)
+    assert table.verdict.text.endswith(("nothing is ranked.", "nothing can be compared."))
+    assert table.verdict.leaders == ()
+
+
+def test_without_a_dataset_of_all_models_those_that_meet_have_provisional_ranks_only():
+    table = models(APART | {("c", "d1"): 3.0}, missing="shared")
+
+    assert table.rows == []
+    found = {row.model: row.statistics.get("average_rank") for row in table.unranked}
+    assert {model: cell and (cell.raw, cell.spread) for model, cell in found.items()} == {
+        "a": (1.0, "on 1"),
+        "b": None,
+        "c": (2.0, "on 1"),
+    }
+
+
+def test_the_only_model_of_all_is_ranked_alone():
+    for missing in POLICIES:
+        assert [row.rank for row in models({("a", "d1"): 1.0}, missing=missing).rows] == [1]
+
+
+# --- pairs --------------------------------------------------------------------------------------
+
+
+def test_pairs_are_those_of_models_that_meet():
+    table = rank_pairs(View(missing="pairwise"), board(ISOLATED))
+
+    assert (table.models, table.average_ranks) == (["a", "b"], [1.0, 2.0])
+    assert set(table.pairs) == {("a", "b"), ("b", "a")}
+    assert "c has no dataset in common with another model, and is not ranked." in table.notes
+
+
 # --- sensitivity --------------------------------------------------------------------------------
 
 
@@ -49,8 +115,13 @@ def test_sensitivity_has_an_answer_where_a_policy_ranks_nobody(missing):
 def test_every_page_of_models_opens_where_models_are_compared_with_nobody(sparse):
     for name in ("apart", "isolated"):
         for missing in POLICIES:
-            for page in ("sensitivity",):
+            for page in ("sensitivity", "pairs"):
                 for end in ("", ".csv", ".json", ".md"):
                     answer = sparse.get(f"/p/{name}/{page}{end}?missing={missing}")
                     assert answer.status_code == 200, (name, missing, page, end)
                     assert "nan" not in answer.text
+    page = sparse.page("/p/apart/leaderboard?group=model&missing=shared")
+    assert "Not ranked" in page
+    assert "2 models ranked" not in page
+    badge = sparse.get("/p/apart/badge/a?group=model&missing=shared")
+    assert "not ranked" in badge.text
