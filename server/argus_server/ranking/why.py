@@ -10,7 +10,7 @@ from typing import Any, Literal
 from argus_core.conventions import Convention, convention
 from argus_core.events import number_or_none
 from argus_server.ranking.board import Board, Order, Placed, Wanted
-from argus_server.ranking.models import model_board
+from argus_server.ranking.models import model_board, rank_models
 from argus_server.ranking.rank import Ranking
 from argus_server.ranking.similar import nearest_name
 from argus_server.ranking.table import DoneJob
@@ -103,7 +103,8 @@ class Answer:
     Attributes:
         lines: in the order in which to fix them.
         listed: whether the view has a row of the job.
-        rank: its place within its dataset; None if it has none, or it is beyond the thousandth.
+        rank: its place within its dataset, that of its cell, or that of its model over all datasets, as the
+            view groups jobs; None if there is none, or it is beyond the thousandth.
         summary: one sentence.
     """
 
@@ -238,6 +239,7 @@ class _Checklist:
             self._arrived(),
             self._status(),
             self._checks_only(),
+            self._names(),
             self._has_metric(),
             self._validated(),
             self._direction(),
@@ -248,13 +250,15 @@ class _Checklist:
             self._unit(),
         )
         lines = [line for line in checks if line is not None]
-        first = next((line for line in lines if line.verdict == "bad"), None)
         listed = self._placed is not None and not any(line.name == "filter" for line in lines)
+        place = None
+        if all(line.verdict != "bad" for line in lines):
+            line, place = self._rank()
+            lines.append(line)
+        first = next((line for line in lines if line.verdict == "bad"), None)
         if first is not None:
             start = "On the leaderboard, without a rank" if listed else "Not on the leaderboard"
             return Answer(lines, listed, None, f"{start}: {first.fact}")
-        place, count = self._place()
-        lines.append(self._rank_line(place, count))
         return Answer(lines, listed, place, lines[-1].fact)
 
     # --- the lines, in order ------------------------------------------------------------------
@@ -312,6 +316,37 @@ class _Checklist:
             "It ran with fast_dev_run, which checks that code runs and measures nothing.",
             "Train without fast_dev_run.",
         )
+
+    def _names(self) -> Line | None:
+        """Say what the job does not name: then it is in no cell and of no model that could be compared."""
+        what = self._unnamed()
+        if not what:
+            return None
+        is_job = self._view.group == "job"
+        nothing = ": as a cell, and over all datasets, it" if is_job else ", and"
+        return Line(
+            "names",
+            "warning" if is_job else "bad",
+            f"It names no {what}{nothing} is compared with nothing.",
+            f"Name the {what} where the job starts ({what}=…), and run it again.",
+            ("jobs", self._job.batch_id, self._job.job_id),
+        )
+
+    def _unnamed(self) -> str:
+        """Return what is missing, as `aggregate.comparable` has it: `model`, `dataset` or nothing."""
+        if not self._job.model:
+            return "model"
+        if self._job.dataset:
+            return ""
+        if self._view.group == "job" or self._is_large():
+            has_names = any(name for name, _ in self._board.names("dataset"))
+        else:
+            view = self._view if self._view.group == "model" else replace(self._view, dataset=())
+            has_names = any(dataset for _, dataset in model_board(view, self._board).cells)
+        return "dataset" if has_names else ""
+
+    def _is_large(self) -> bool:
+        return sum(count for _, count in self._board.names("model")) > _MOST_ROWS
 
     def _has_metric(self) -> Line | None:
         job, metric = self._job, self._metric
@@ -396,7 +431,7 @@ class _Checklist:
     def _siblings(self) -> Line | None:
         """Say which other job of its cell (model × dataset) diverged: the cell has no mean then."""
         job, view, metric, placed = self._job, self._view, self._metric, self._placed
-        if placed is None or placed.superseded_by or metric is None:
+        if placed is None or placed.superseded_by or metric is None or not job.model:
             return None
         if finite(job.metrics.get(metric)) is None:
             return None
@@ -432,7 +467,9 @@ class _Checklist:
     def _coverage(self) -> Line | None:
         """Say on which datasets of the view the model has no result: over all, it is then not ranked."""
         job, metric = self._job, self._metric
-        means = self._means(metric) if metric is not None and job.status == "done" else None
+        if metric is None or job.status != "done" or not job.model:
+            return None
+        means = self._means(metric)
         if means is None:
             return None
         is_ranked = self._view.group == "model"
@@ -440,7 +477,7 @@ class _Checklist:
         lacks = sorted(datasets - has)
         if not lacks or not (has or is_ranked):
             return None
-        model, n_has, n_all = job.model or "The model", len(has), len(datasets)
+        model, n_has, n_all = job.model, len(has), len(datasets)
         never = [name or "no dataset" for name in lacks if name not in diverged]
         reasons = [f"it lacks {_some(never)}"] if never else []
         if lost := [name or "no dataset" for name in lacks if name in diverged]:
@@ -457,7 +494,7 @@ class _Checklist:
 
     def _means(self, metric: str) -> Sequence[tuple[str, str, float | None]] | None:
         """Return the means of the board, each once; None of a large one, for which nobody waits."""
-        if sum(count for _, count in self._board.names("model")) > _MOST_ROWS:
+        if self._is_large():
             return None
         return self._board.memo(f"means of {metric}", lambda: self._board.means(metric))
 
@@ -512,28 +549,55 @@ class _Checklist:
 
     # --- the rank -----------------------------------------------------------------------------
 
-    def _place(self) -> tuple[int | None, int]:
-        """Return the job's place within its dataset, and how many rank there."""
-        metric, higher, dataset = (
-            self._metric or "",
-            bool(self._ranking.ranks_higher),
-            self._job.dataset or "",
-        )
+    def _rank(self) -> tuple[Line, int | None]:
+        """Return the place of what the view ranks: the job, its cell, or its model."""
+        if self._view.group == "job" or self._is_large():
+            return self._rank_of_job()
+        return self._rank_of_cell() if self._view.group == "cell" else self._rank_of_model()
+
+    def _rank_of_job(self) -> tuple[Line, int | None]:
+        metric, higher = self._metric or "", bool(self._ranking.ranks_higher)
+        dataset = self._job.dataset or ""
         value = finite(self._job.metrics[metric]) or 0.0
         counts = self._board.better(metric, {(dataset, value)}, higher=higher, limit=_MOST_COUNTED)
         better = counts[dataset, value]
-        return (1 + better if better < _MOST_COUNTED else None), better
-
-    def _rank_line(self, place: int | None, better: int) -> Line:
-        dataset = self._job.dataset
+        place = 1 + better if better < _MOST_COUNTED else None
         where = f" on {dataset}" if dataset else ""
+        what = "It" if self._view.group == "job" else "The job alone"
         fact = (
-            f"It ranks {place} among the jobs{where} by {self._metric}."
+            f"{what} ranks {place} among the jobs{where} by {metric}."
             if place is not None
-            else f"It ranks among the jobs{where} by {self._metric}, behind more than {better}."
+            else f"{what} ranks among the jobs{where} by {metric}, behind more than {better}."
         )
-        wanted = [("dataset", dataset)] if dataset else []
-        return Line("rank", "ok", fact, "", ("leaderboard",), tuple(wanted))
+        wanted = (("dataset", dataset),) if dataset else ()
+        return Line("rank", "ok", fact, "", ("leaderboard",), wanted), place
+
+    def _rank_of_cell(self) -> tuple[Line, int | None]:
+        model, dataset = self._job.model or "", self._job.dataset or ""
+        asked = replace(self._view, model=(model,), dataset=(dataset,), q="", col=(), page=1, after="")
+        row = next((row for row in Ranking(asked, self._board).stream() if row.model == model), None)
+        wanted = (("group", "cell"), *((("dataset", dataset),) if dataset else ()))
+        where = f" on {dataset}" if dataset else ""
+        if row is None or row.rank is None:
+            fact = f"Its cell, {model}{where}, has no {self._metric} that could rank."
+            fix = "Look at its other jobs: by seeds= one of them stands for all."
+            return Line("rank", "bad", fact, fix, ("leaderboard",), wanted), None
+        fact = f"Its cell, {model}{where}, ranks {row.rank} among the cells{where} by {self._metric}."
+        return Line("rank", "ok", fact, "", ("leaderboard",), wanted), row.rank
+
+    def _rank_of_model(self) -> tuple[Line, int | None]:
+        model = self._job.model or ""
+        asked = replace(self._view, model=(), q="", sort="", order="", then=(), col=(), page=1, after="")
+        table = rank_models(asked, self._board)
+        row = next((row for row in table.rows if row.model == model), None)
+        wanted = tuple(self._view.query(page=1))
+        over = "the datasets of the view" if self._view.dataset else "all datasets"
+        if row is None:
+            fact = f"Its model, {model}, has no place over {over} by {self._metric}."
+            fix = "The table of models that are not ranked says what it lacks."
+            return Line("rank", "bad", fact, fix, ("leaderboard",), wanted), None
+        fact = f"Its model, {model}, ranks {row.rank} of {len(table.rows)} over {over} by {self._metric}."
+        return Line("rank", "ok", fact, "", ("leaderboard",), wanted), row.rank
 
 
 def _find(board: Board, job: JobFacts) -> Placed | None:

@@ -5,6 +5,7 @@ from unit.server.test_ranking import board_of, done
 from unit.server.wire import body, epoch, event, job, start
 
 from argus_core.conventions import Convention
+from argus_server.ranking.rank import rank
 from argus_server.ranking.table import MetricKey
 from argus_server.ranking.view import Condition, View
 from argus_server.ranking.why import JobFacts, not_arrived, why
@@ -212,7 +213,61 @@ def test_another_seed_that_diverged_is_told_and_takes_the_mean_away():
 def test_models_are_ranked_by_their_metric_whichever_column_sorts_them():
     found = answer(done("x", "m1", "d1", "5", MSE=0.15), View(group="model", sort="Latency_P50"))
 
-    assert found.summary == "It ranks 2 among the jobs on d1 by MSE."
+    assert found.summary == "Its model, m1, ranks 1 of 1 over all datasets by MSE."
+
+
+def test_the_place_is_that_of_what_the_view_ranks():
+    def rank_in(view):
+        found = why(view, board_of([*jobs, done("b", "b", "d1", MSE=1.0)], view), asked(jobs[0]))
+        return found.rank, found.summary
+
+    jobs = [done(f"a{seed}", "a", "d1", str(seed), MSE=value) for seed, value in enumerate((0.1, 9.0, 9.0))]
+    assert rank_in(View()) == (1, "It ranks 1 among the jobs on d1 by MSE.")
+    assert rank_in(View(group="cell")) == (2, "Its cell, a on d1, ranks 2 among the cells on d1 by MSE.")
+    assert rank_in(View(group="cell", seeds="best"))[0] == 1
+    assert rank_in(View(group="model")) == (2, "Its model, a, ranks 2 of 2 over all datasets by MSE.")
+
+    jobs.append(done("late", "a", "d1", "3", at=9, MAE=1.0))
+    assert rank_in(View(group="cell", seeds="last")) == (
+        None,
+        "On the leaderboard, without a rank: Its cell, a on d1, has no MSE that could rank.",
+    )
+
+
+@pytest.mark.parametrize("missing", ["complete", "shared", "pairwise", "impute:worst"])
+def test_the_place_of_a_model_is_that_of_its_row_under_every_policy(missing):
+    jobs = [done("a", "a", "d1", MSE=1.0), done("b", "b", "d2", MSE=2.0), done("c", "c", "d1", MSE=3.0)]
+    view = View(group="model", missing=missing)
+    places = {row.model: row.rank for row in rank(view, board_of(jobs, view)).rows}
+
+    for one in jobs:
+        found = why(view, board_of(jobs, view), asked(one))
+        assert (found.rank, found.ranked) == (places.get(one.model), one.model in places)
+
+
+@pytest.mark.parametrize("name", ["model", "dataset"])
+def test_a_job_that_does_not_say_what_it_is_has_a_place_among_jobs_alone(name):
+    labels = {"model": "m1", "dataset": "d1", name: None}
+    one = done("x", **labels, seed="9", MSE=0.01)
+
+    for group in ("model", "cell"):
+        found = answer(one, View(group=group))
+        assert (bad(found), found.rank) == (
+            [("names", f"It names no {name}, and is compared with nothing.")],
+            None,
+        )
+        assert "coverage" not in [line.name for line in found.lines if name == "model"]
+    found = answer(one)
+    (line,) = [line for line in found.lines if line.name == "names"]
+    assert (line.verdict, found.rank) == ("warning", 1)
+
+
+def test_jobs_of_a_project_that_names_no_dataset_are_compared():
+    jobs = [done("a", "a", None, MSE=1.0), done("b", "b", None, MSE=2.0)]
+
+    for group, place in (("job", 2), ("cell", 2), ("model", 2)):
+        view = View(group=group)
+        assert why(view, board_of(jobs, view), asked(jobs[1])).rank == place
 
 
 def test_a_direction_that_nobody_knows_keeps_every_job_from_a_rank():
