@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -17,6 +17,7 @@ from argus_server.urls import path_to, segment
 
 __all__ = [
     "Heading",
+    "bands_without_tie",
     "gap_items",
     "headings",
     "interval",
@@ -119,13 +120,27 @@ def interval(cell: Cell, last: int) -> Markup:
     )
 
 
-def tier(row: Row) -> Markup:
-    """Return the places of a model; a range of places says why it is one."""
+def tier(row: Row, no_ties: Collection[str]) -> Markup:
+    """Return the places of a model; a range of places says why it is one.
+
+    Args:
+        row: the model.
+        no_ties: what `bands_without_tie` returns.
+    """
     first, _, last = row.tier.partition("–")
     if not last:
         return escape(row.tier or "–")
-    title = f"between place {first} and {last}: the data cannot order these models, which is no tie"
+    title = f"between place {first} and {last}: the data cannot order these models"
+    title += ", which is no tie" if row.tier in no_ties else ""
     return Markup('<span title="{}">{}</span>').format(title, row.tier)
+
+
+def bands_without_tie(table: RankedTable) -> list[str]:
+    """Return the ranges of places whose models do not all share one average rank."""
+    ranks: dict[str, set[int | None]] = {}
+    for row in table.rows:
+        ranks.setdefault(row.tier, set()).add(row.rank)
+    return [band for band, some in ranks.items() if len(some) > 1]
 
 
 def widths(table: RankedTable) -> dict[str, int]:

@@ -13,6 +13,7 @@ from argus_server.pages.doctor import has_findings
 from argus_server.pages.flags import explained, flag_marks
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.model_rows import (
+    bands_without_tie,
     gap_items,
     headings,
     interval,
@@ -81,6 +82,7 @@ def models_page(request: AnyRequest, view: View) -> Response[Any]:
         "interval": interval,
         "statistic": statistic,
         "tier": tier,
+        "no_ties": bands_without_tie(table),
         "widths": widths(table),
         "value": value,
         "raw": raw,

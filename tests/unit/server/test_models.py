@@ -573,6 +573,11 @@ def test_the_page_says_what_intervals_places_and_means_are_of(server):
     assert "no tie" in rows["a"].css_first("td.rank span").attributes["title"]
     assert "are no tie" in text
     assert page.css_first("a.doubts").attributes["href"] == "/p/p/doctor"
+    equal = [each for d in range(10) for m in "xyz" for each in job(f"{m}{d}", m, f"e{d}", 1, MAE=1.0)]
+    server.store.add_events(equal)
+    text = server.page("/p/p/leaderboard?group=model&metric=MAE")
+    (places,) = {n.attributes["title"] for n in HTMLParser(text).css("table.board td.rank span")}
+    assert (places, "no tie" in text) == ("between place 1 and 3: the data cannot order these models", False)
     alone = HTMLParser(server.page("/p/p/leaderboard?group=model&dataset=d1&model=c"))
     assert "has the lowest error of 3 models" in alone.css_first("p.lead").text()
     assert alone.css_first("thead svg.range").attributes["aria-label"] == "on a line from rank 1 to rank 3"
