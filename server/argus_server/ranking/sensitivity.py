@@ -34,6 +34,7 @@ _SEEDS: Mapping[Seeds, str] = {
     "last": "last seed",
 }
 MOST_MODELS = 40
+_MOST_TOLD = 3
 _RANKS = Ties()
 """When two ranks are one."""
 _Values = tuple[Floats, Ties]
@@ -61,7 +62,7 @@ class Sensitivity:
 
     Attributes:
         models: as the view orders them; then those that only other variants rank.
-        variants: the view itself first.
+        variants: the view itself first; of the others those that rank somebody.
     """
 
     project: str
@@ -91,18 +92,25 @@ class Sensitivity:
 
     @property
     def sentence(self) -> str:
-        """Whether the leader leads however the board is made."""
+        """Whether who leads does so however the board is made; each who shares the first place by itself."""
         if not self.variants or not self.variants[0].places:
             return ""
         leaders = [model for model in self.models if self.variants[0].places.get(model) == 1]
-        leader = leaders[0]
-        first, total = self.firsts(leader)
-        text = f"{leader} is first in {first} of {total} variants{_shared(self.shared(leader))}"
-        left, datasets = self.firsts(leader, "without")
+        told = [self._told(leader) for leader in leaders[:_MOST_TOLD]]
+        if len(leaders) > _MOST_TOLD:
+            others = len(leaders) - _MOST_TOLD
+            told.append(f"{others} more {'leads' if others == 1 else 'lead'} with them as asked")
+        return "; ".join(told) + "."
+
+    def _told(self, model: str) -> str:
+        """Say how often a model is first: among boards of all datasets, and of all but one."""
+        (left, datasets), (first, total) = self.firsts(model, "without"), self.firsts(model)
+        shared = self.shared(model, "without")
+        text = f"{model} is first in {first - left} of {total - datasets} variants"
+        text += _shared(self.shared(model) - shared)
         if datasets:
-            text += f", and in {left} of {datasets} when one dataset is left out"
-            text += _shared(self.shared(leader, "without"))
-        return text + "."
+            text += f", and in {left} of {datasets} when one dataset is left out{_shared(shared)}"
+        return text
 
 
 def _shared(count: int) -> str:
@@ -137,6 +145,8 @@ def _rank_sensitivity(view: View, board: Board) -> Sensitivity:
         variants += [
             Variant("without", name, _places(scores.without_dataset(name), view.missing)) for name in used
         ]
+    notes += _without_anybody([variant for variant in variants[1:] if not variant.places])
+    variants[1:] = [variant for variant in variants[1:] if variant.places]
     ranked = sorted(variants[0].places, key=lambda model: (variants[0].places[model], model))
     models = [*ranked, *sorted({model for variant in variants for model in variant.places} - set(ranked))]
     if len(models) > MOST_MODELS:
@@ -207,6 +217,14 @@ def _same_boards(names: Sequence[str]) -> list[str]:
     ]
 
 
+def _without_anybody(variants: Sequence[Variant]) -> list[str]:
+    if not variants:
+        return []
+    names = [f"without {each.name}" if each.kind == "without" else each.name for each in variants]
+    are = "it is" if len(names) == 1 else "they are"
+    return [f"No model would be ranked by {', '.join(names)}: {are} no board."]
+
+
 def _order(names: Sequence[str], values: Floats, ties: Ties = _RANKS) -> dict[str, int]:
     """Return the places of models by values, lower is better, that tie as `ties` says; NaN has none."""
     known = [(name, value) for name, value in zip(names, values, strict=True) if not np.isnan(value)]
@@ -226,17 +244,23 @@ def _average_rank(field: Field, scores: Scores) -> Floats:
 # --- other aggregates: none of them orders the leaderboard ---------------------------------------
 
 
+def _ranks_against_others(field: Field, scores: Scores) -> Floats:
+    """Return the ranks on the datasets where there is anybody to be compared with."""
+    ranks = fractional_ranks(field.placed, scores.ties)
+    return ranks if len(field.models) < 2 else ranks[(~np.isnan(ranks)).sum(axis=1) > 1]
+
+
 def _median_rank(field: Field, scores: Scores) -> _Values | None:
     if not len(field.datasets):
         return None
-    ranks = fractional_ranks(field.placed, scores.ties)
+    ranks = _ranks_against_others(field, scores)
     return np.array([np.median(column[~np.isnan(column)]) for column in ranks.T]), _RANKS
 
 
 def _first_places(field: Field, scores: Scores) -> _Values | None:
     if not len(field.datasets):
         return None
-    ranks = fractional_ranks(field.placed, scores.ties)
+    ranks = _ranks_against_others(field, scores)
     best = np.nanmin(ranks, axis=1, keepdims=True)
     counts: Floats = -(ranks == best).sum(axis=0).astype(float)
     return counts, _RANKS

@@ -109,6 +109,46 @@ def test_sensitivity_has_an_answer_where_a_policy_ranks_nobody(missing):
     assert rank_sensitivity(View(missing=missing), board(APART)).metric == "MSE"
 
 
+def places_of(values, **view):
+    table = rank_sensitivity(View(**view), board(values))
+    return table, {variant.name: variant.places for variant in table.variants}
+
+
+def test_a_value_beside_nobody_counts_for_no_aggregate():
+    values = {("a", d): 2.0 for d in ("d1", "d2", "d3")} | {("b", d): 1.0 for d in ("d1", "d2")}
+    values |= {("a", "d4"): 1.0, ("c", "d5"): 0.1}
+
+    _, found = places_of(values, missing="pairwise")
+
+    assert found["as asked"] == found["median rank"] == found["first places"] == {"b": 1, "a": 2}
+
+
+def test_a_board_that_ranks_nobody_is_none():
+    table, found = places_of(ISOLATED, missing="pairwise")
+
+    assert {"complete", "shared"} & found.keys() == set()
+    assert "No model would be ranked by complete, shared: they are no board." in table.notes
+    assert all(found.values())
+    boards = sum(variant.kind != "without" for variant in table.variants)
+    first = table.firsts("a")[0] - table.firsts("a", "without")[0]
+    assert table.sentence.startswith(f"a is first in {first} of {boards} variants")
+
+
+def test_boards_without_a_dataset_are_counted_by_themselves_and_for_each_who_leads():
+    values = {("a", "d1"): 1.0, ("b", "d1"): 2.0, ("a", "d2"): 2.0, ("b", "d2"): 1.0}
+    values |= {("c", "d1"): 5.0, ("c", "d2"): 5.0}
+
+    table, _ = places_of(values)
+
+    boards = sum(variant.kind != "without" for variant in table.variants)
+    often = (
+        f"is first in {boards} of {boards} variants ({boards} of them with others), and in 1 of 2 when one"
+    )
+    assert table.sentence == (f"a {often} dataset is left out; b {often} dataset is left out.")
+    equal, _ = places_of({(m, d): 1.0 for m in "abcdef" for d in ("d1", "d2")})
+    assert equal.sentence.endswith("; 3 more lead with them as asked.")
+
+
 # --- pages --------------------------------------------------------------------------------------
 
 
