@@ -211,6 +211,8 @@ def test_a_model_without_the_cost_is_named_and_a_direction_is_needed_for_a_front
     odd = [ran(m, "x", MSE=1.0, zorp=2.0) for m in "ab"]
 
     assert rank_pareto(View(), board_of(jobs)).left_out == ["free"]
+    apart = [*priced(), *(ran("apart", d, MSE=0.5, Latency_P50=0.1) for d in ("far", "away"))]
+    assert rank_pareto(View(missing="pairwise"), board_of(apart)).left_out == []
     unknown = rank_pareto(View(cost="zorp"), board_of(odd))
     assert [point.is_front for point in unknown.points] == [False, False]
     assert "there is no front" in unknown.notes[-1]
@@ -337,6 +339,10 @@ def test_the_page_of_quality_against_cost_marks_the_front(filled):
     assert {text.text() for text in page.css("svg.pareto text.name")} == {"Alpha", "<b>Beta</b>", "Gamma"}
     assert [row[0] for row in rows_of(page)] == ["Alpha", "<b>Beta</b>", "Gamma"]
     assert rows_of(page)[0][-1] == "★ on the front"
+    said = " ".join(page.css_first("p.lead").text().split())
+    assert said.endswith(
+        "no other model is at least as good in both average rank in MSE and Latency_P50, and better in one."
+    )
 
 
 def test_the_page_of_sensitivity_draws_a_line_for_each_model(filled):

@@ -117,6 +117,8 @@ def test_a_model_that_the_signed_ranks_find_better_is_no_worse_one_and_not_calle
     assert float(line["separation (p)"]) <= 0.05
     for text in ("".join(models_markdown(table)), "".join(models_latex(table, 1))):
         assert "better than the best by the signed ranks" in text
+    assert r"$^{\S}$ better than the best" in text
+    assert "argusunicode{00A7}" not in text
 
 
 def test_the_arrow_of_a_pair_follows_the_test_and_not_the_wins():
