@@ -39,8 +39,16 @@ CURVE = "val_curve"
 STATISTICS = ("average_rank", "win_rate", "skill", "datasets")
 """What is computed of a model over all datasets, by the ids of its columns."""
 _RESERVED = frozenset(
-    {*IDENTITY, *STATISTICS, CURVE, "rank", "n", "batch_id", "job_id", "finished_at", "superseded_by", ""}
+    {
+        *(*IDENTITY, *STATISTICS, CURVE, ""),
+        *("rank", "n", "batch_id", "job_id", "finished_at", "superseded_by"),
+        *("tier", "seeds", "is_baseline", "separable from the best", "separation", "flags"),
+        *("provisional_rank", "not_ranked_because"),
+    }
 )
+"""What files and records have beside the metrics."""
+_PARTS = (" (std)", " (n)", " (low)", " (high)", " (of)", " (p)", " (why)")
+"""How the columns end that files have beside those of a metric or of a statistic."""
 _PREFIX = "metric:"
 _CONDITION = re.compile(r"(?P<key>.+?)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[^<>=]+)", re.DOTALL)
 _FILTERS = ("model", "dataset", "batch", "seed", "host", "user", "status")
@@ -62,7 +70,8 @@ _DEFAULTS = frozenset(
 
 def column_id(key: str) -> str:
     """Return the name by which URLs and CSV headers know a metric: its own, unless that is taken."""
-    return _PREFIX + key if key in _RESERVED or key.startswith(_PREFIX) else key
+    is_taken = key in _RESERVED or key.startswith(_PREFIX) or key.endswith(_PARTS)
+    return _PREFIX + key if is_taken else key
 
 
 def metric_of(column: str) -> str:

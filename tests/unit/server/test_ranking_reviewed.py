@@ -572,3 +572,34 @@ def test_of_equal_cells_seeds_tell_one_from_the_best_on_one_board_in_twenty_at_m
         wrong += any(row.separation.result == "separable" for row in rows)
 
     assert wrong / 300 <= 0.05
+
+
+def test_a_metric_that_is_called_as_a_column_of_ours_stands_beside_it():
+    taken = ("flags", "seeds", "tier", "separation", "provisional_rank", "n", "rank", "MSE (std)", "MSE (n)")
+    values = dict.fromkeys(taken, 7.5)
+    jobs = [
+        done(f"{m}{d}{seed}", m, d, str(seed), MSE=x + seed, **values)
+        for m, x in (("a", 1.0), ("b", 2.0))
+        for d in ("d1", "d2")
+        for seed in (0, 1)
+    ]
+    names = {f"metric:{name}" for name in taken}
+    found = []
+    for group in ("model", "cell", "job"):
+        view = View(group=group, metric="MSE")
+        board = board_of(jobs, view)
+        if group == "model":
+            of_models = rank(view, board)
+            text, table = "".join(models_csv(of_models)), b"".join(models_json(of_models))
+        else:
+            ranking = Ranking(view, board)
+            text, table = "".join(leaderboard_csv(ranking)), b"".join(leaderboard_json(ranking))
+        header = next(csv.reader(io.StringIO(text)))
+        assert len(set(header)) == len(header)
+        assert names <= set(header)
+        record = records(json.loads(table))[0]
+        assert {record[name] for name in names} == {7.5}
+        found.append(record)
+    assert found[0]["tier"] == "1–2"
+    assert (found[0]["MSE (n)"], found[1]["MSE (n)"], found[1]["n"]) == (2, 2, 2)
+    assert found[1]["separation"] == "leads"
