@@ -50,7 +50,7 @@ def matrix_csv(table: MatrixTable) -> str:
         header += [f"{name} ({part})" for part in ("std", "n", "low", "high")] if with_spread else []
         header += [f"{name} (state)"]
     if not table.view.transpose:
-        header.append("average_rank")
+        header += ["average_rank", "provisional_rank"]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow([csv_text(text) for text in header])
@@ -63,7 +63,7 @@ def matrix_csv(table: MatrixTable) -> str:
             values += [some.std, some.n, some.low, some.high] if with_spread else []
             values.append("done" if cell.kind == "value" else cell.kind)
         if not table.view.transpose:
-            values.append(table.average_ranks.get(row))
+            values += [table.average_ranks.get(row), table.provisional_ranks.get(row)]
         writer.writerow([csv_text(value) for value in values])
     return out.getvalue()
 
@@ -139,10 +139,10 @@ def matrix_markdown(table: MatrixTable) -> str:
     lines.append([":--", *("--:" for _ in lines[0][1:])])
     for row in table.rows:
         cells = [_markdown(table.at(row, name)) for name in table.columns]
-        end = [] if transposed else [table.rank_texts.get(row, "–")]
+        end = [] if transposed else [table.rank_text(row) or "–"]
         lines.append([markdown_text(row or "—"), *cells, *end])
     if transposed and table.average_ranks:
-        lines.append(["Avg rank", *(table.rank_texts.get(name, "–") for name in table.columns)])
+        lines.append(["Avg rank", *(table.rank_text(name) or "–" for name in table.columns)])
     text = "".join("| " + " | ".join(line) + " |\n" for line in lines)
     notes = [_caption(table), *table.notes]
     return text + "".join(f"\n{markdown_text(note)}\n" for note in notes if note)

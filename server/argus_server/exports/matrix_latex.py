@@ -42,10 +42,10 @@ def matrix_latex(table: MatrixTable, version: object) -> str:
     ]
     for row in table.rows:
         cells = [_cell(table.at(row, name)) for name in table.columns]
-        cells += [] if transposed else [_average(table.rank_texts.get(row))]
+        cells += [] if transposed else [_average(table.rank_text(row))]
         lines.append(" & ".join([latex_text(row or "—"), *cells]) + END)
     if transposed and table.average_ranks:
-        averages = [_average(table.rank_texts.get(name)) for name in table.columns]
+        averages = [_average(table.rank_text(name)) for name in table.columns]
         lines.append("\\midrule\n" + " & ".join(["Avg rank", *averages]) + END)
     return "".join([*lines, "\\bottomrule\n\\end{tabular}\n\\end{table}\n"])
 
@@ -66,8 +66,10 @@ def _caption(table: MatrixTable) -> str:
     )
 
 
-def _average(mean: str | None) -> str:
-    return "--" if mean is None else latex_number(mean)
+def _average(mean: str) -> str:
+    if mean.startswith("("):
+        return f"({latex_number(mean[1:-1])})"
+    return latex_number(mean) if mean else "--"
 
 
 def _cell(cell: MatrixCell) -> str:

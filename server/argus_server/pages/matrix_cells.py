@@ -60,12 +60,11 @@ def _shown(table: MatrixTable, field: str, name: str) -> Markup:
 
 def average_rank(table: MatrixTable, model: str) -> Markup:
     """Return the average rank of a model; a provisional one says so."""
-    if model in table.average_ranks:
-        return Markup(table.rank_texts[model])  # noqa: S704 - a number
-    if model not in table.provisional_ranks:
-        return Markup("–")
+    text = table.rank_text(model)
+    if model in table.average_ranks or not text:
+        return Markup(text or "–")  # noqa: S704 - a number
     title = "provisional, as some datasets are missing: beside the ranked models, on the datasets it has"
-    return Markup(f'<i title="{title}">({table.provisional_texts[model]})</i>')  # noqa: S704 - a number
+    return Markup(f'<i title="{title}">{text}</i>')  # noqa: S704 - a number
 
 
 class _Writer:

@@ -22,7 +22,7 @@ from argus_server.ranking.registry import NO_SETTINGS, Settings
 from argus_server.ranking.separation import Separation
 from argus_server.ranking.statistics.comparisons import Floats, Ties, fractional_ranks
 from argus_server.ranking.table import Cell, Column, Row
-from argus_server.ranking.view import View
+from argus_server.ranking.view import Missing, View
 
 __all__ = [
     "STEPS",
@@ -55,6 +55,13 @@ without it. `hidden`: filters take all its jobs away. `never`: there is no job.
 STEPS = 10
 """How many shades there are."""
 _OUTLIER = 3.0
+_POLICIES: Mapping[Missing, str] = {
+    "complete": "those of the models that have every dataset",
+    "shared": "over the datasets that all models have",
+    "pairwise": "of each two models over the datasets that both have",
+    "impute:worst": "over all datasets, a missing value being behind the worst one",
+}
+"""What average ranks are of, by what becomes of missing values."""
 Name = tuple[str, str]
 
 
@@ -188,6 +195,13 @@ class MatrixTable:
         """Return the cell where a row and a column meet."""
         return self.cells[(column, row) if self.view.transpose else (row, column)]
 
+    def rank_text(self, model: str) -> str:
+        """Return the average rank of a model as it is shown, a provisional one in brackets; or nothing."""
+        if model in self.rank_texts:
+            return self.rank_texts[model]
+        provisional = self.provisional_texts.get(model, "")
+        return f"({provisional})" if provisional else ""
+
     def count(self, *kinds: CellKind) -> int:
         """Return how many cells are of these kinds."""
         return sum(cell.kind in kinds for cell in self.cells.values())
@@ -289,7 +303,7 @@ class _Matrix:
             coverage=self._coverage(),
             baseline=self._baseline,
             settings=self._board.settings,
-            notes=self._notes(averages),
+            notes=self._notes(averages, provisional),
             all_models=self._all_models,
             all_datasets=self._all_datasets,
             rank_texts={model: cell.display for model, cell in ranked.items()},
@@ -405,18 +419,19 @@ class _Matrix:
             for column in self._ranking.metric_columns
         ]
 
-    def _notes(self, averages: Mapping[str, float]) -> list[str]:
+    def _notes(self, averages: Mapping[str, float], provisional: Collection[str]) -> list[str]:
         marked = self._view.cell in ("mean", "best")
         notes = [
             note
             for note in self._ranking.notes
             if "different datasets" not in note and (marked or not note.startswith("†"))
         ]
-        partial = [model for model in self._models if model not in averages]
-        if averages and partial:
+        measured = [values for dataset in self._datasets if (values := self._values[dataset])]
+        if averages and any(model not in values for values in measured for model in self._models):
+            others = any(model in provisional for model in self._models)
             notes.append(
-                "Average ranks are those of the models that have every dataset; (those of the others) are"
-                " provisional."
+                f"Average ranks are {_POLICIES[self._view.missing]}"
+                f"{'; (those of the others) are provisional' if others else ''}."
             )
         if self._view.cell == "delta" and self._baseline and self._baseline not in self._all_models:
             notes.append(f"There is no model {self._baseline!r} to compare with.")

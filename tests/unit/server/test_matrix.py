@@ -271,6 +271,43 @@ def test_models_stand_by_average_rank_those_without_every_dataset_last(board):
     assert rows_of(grid(board, "?rows=name")[1]) == ["Alpha", "Beta", "Delta", "Gamma", "Only"]
 
 
+def test_a_provisional_rank_is_said_to_be_one_in_every_file(board):
+    def asked(ending, query="?dataset=u&dataset=v"):
+        return board.get(f"{MATRIX}.{ending}{query}").text
+
+    lines = list(csv.DictReader(io.StringIO(asked("csv"), newline="")))
+    assert {row["model"]: (row["average_rank"], row["provisional_rank"]) for row in lines} == {
+        "Alpha": ("1.0", ""),
+        "Beta": ("2.0", ""),
+        "Gamma": ("3.0", ""),
+        "Delta": ("", "3.5"),
+        "Only": ("", ""),
+    }
+    by_model = {line.split(" | ")[0].strip("| "): line for line in asked("md").splitlines() if "|" in line}
+    assert by_model["Delta"].endswith(r"| (3.50) |")
+    assert by_model["Only"].endswith("| – |")
+    assert re.search(r"^Delta & .* & \(\\num\{3.50\}\) ", asked("tex"), re.MULTILINE)
+    turned = asked("md", "?dataset=u&dataset=v&transpose=1")
+    assert "| Avg rank | 1.00 | 2.00 | 3.00 | (3.50) | – |" in turned
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ("complete", "those of the models that have every dataset; (those of the others) are provisional."),
+        ("shared", "over the datasets that all models have."),
+        ("pairwise", "of each two models over the datasets that both have."),
+        ("impute:worst", "over all datasets, a missing value being behind the worst one."),
+    ],
+)
+def test_the_note_says_what_average_ranks_are_of(board, missing, said):
+    plain = board.get(f"{MATRIX}.json?dataset=u&dataset=v&missing={missing}").json()
+
+    assert [note for note in plain["notes"] if note.startswith("Average ranks")] == [
+        f"Average ranks are {said}"
+    ]
+
+
 def test_average_ranks_are_computed_as_on_paper(server):
     random.seed(5)
     models, datasets = [f"m{i}" for i in range(6)], [f"d{i}" for i in range(7)]
