@@ -34,7 +34,9 @@ from argus_server.ranking.view import View
 __all__ = ["MOST_MODELS", "Pair", "PairTable", "rank_pairs"]
 
 MOST_MODELS = 40
-"""Eight hundred pairs are as many as a page can show, and more than a correction leaves power for."""
+"""Eight hundred pairs are as many as a page can show."""
+_MOST_TESTED = 60
+"""Of more models not every pair is tested: over many datasets with ties one test takes milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Pair:
         difference: mean of a − b over the datasets where both have a value, in the metric's own unit; None
             without one.
         display: the same as it is shown.
-        p: of the test; corrected for the number of pairs. None where nothing is tested.
+        p: of the test; corrected for the number of pairs of all models. None where nothing is tested.
         separated: whether the data tell a from b; None where nothing is tested.
         better: the one that the test finds better, by the signed ranks or the average ones, whoever wins more
             often; empty where it does not tell them apart.
@@ -73,7 +75,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class PairTable:
-    """All pairs of the ranked models.
+    """All pairs of the ranked models, the best `MOST_MODELS` of them.
 
     Attributes:
         models: best average rank first.
@@ -83,6 +85,7 @@ class PairTable:
         critical_difference: of average ranks, by Nemenyi; None for the other test.
         cliques: runs of models in order, no two of which can be told apart, two models at least.
         sentence: what came of it.
+        is_exact: whether the p-values of Wilcoxon's test are counted out, all of them.
     """
 
     project: str
@@ -100,6 +103,7 @@ class PairTable:
     sentence: str
     notes: Sequence[str]
     rank_style: Style = TWO_DECIMALS
+    is_exact: bool = True
 
 
 def rank_pairs(view: View, board: Board) -> PairTable:
@@ -127,9 +131,14 @@ def _rank_pairs(view: View, board: Board) -> PairTable:
     if by_ranks and (field.has_gaps or n < 2):
         by_ranks = False
         notes.append("Nemenyi's test needs a value of every model on every dataset, and two datasets.")
+    if not by_ranks and len(standing.order) > _MOST_TESTED:
+        notes.append(
+            f"The pairs of the best {_MOST_TESTED} models are tested, and corrected for the number of all:"
+            " none is told apart that would not be if all were tested."
+        )
     if field.imputed.any():
         notes.append(f"{imputed_note(field)} Differences are of values that were measured.")
-    tested = _by_ranks(standing, order, n) if by_ranks else _by_signed_ranks(field, scores, order)
+    tested = _by_ranks(standing, order, n) if by_ranks else _by_signed_ranks(field, scores, standing)
     differ = standing.overall is not None and standing.overall.p <= ALPHA
     separated = (tested.p <= ALPHA) & (differ or by_ranks)
     names = [scores.models[field.models[model]] for model in order]
@@ -148,9 +157,10 @@ def _rank_pairs(view: View, board: Board) -> PairTable:
         critical_difference=critical_difference(len(standing.order), n) if by_ranks else None,
         cliques=cliques(separated),
         datasets=n,
-        sentence=_sentence(standing, separated, tested.floor, len(order), by_ranks=by_ranks, differ=differ),
+        sentence=_sentence(standing, separated, tested, by_ranks=by_ranks, differ=differ),
         notes=notes,
         rank_style=rank_style(standing),
+        is_exact=tested.is_exact,
     )
 
 
@@ -179,12 +189,14 @@ class _Tested:
         way: 1 where the test finds the model of the row worse than that of the column, −1 where better.
         floor: why no outcome could tell any two models apart; empty where one could.
         in_common: on how many datasets both have a value.
+        is_exact: whether every p is counted out.
     """
 
     p: Floats
     way: Floats
     floor: str
     in_common: NDArray[np.int64]
+    is_exact: bool = True
 
     def why_untested(self, i: int, j: int) -> str:
         """Return why no outcome could have told these two apart."""
@@ -197,23 +209,31 @@ class _Tested:
 _ONE_DATASET = "one dataset says nothing about others"
 
 
-def _by_signed_ranks(field: Field, scores: Scores, order: Sequence[int]) -> _Tested:
-    """Return all pairs by Wilcoxon's exact test and Holm's correction."""
-    k, n = len(order), len(field.datasets)
+def _by_signed_ranks(field: Field, scores: Scores, standing: Standing) -> _Tested:
+    """Return the pairs of the best models by Wilcoxon's test, with Holm's correction for those of all."""
+    order, n = standing.order[:_MOST_TESTED], len(field.datasets)
+    k = len(order)
+    pairs = len(standing.order) * (len(standing.order) - 1) // 2
     rows, columns = np.triu_indices(k, 1)
     tests = [
         wilcoxon(field.values[:, order[a]], field.values[:, order[b]], scores.ties)
         for a, b in zip(rows.tolist(), columns.tolist(), strict=True)
     ]
     p, way = np.ones((k, k)), np.zeros((k, k))
-    p[rows, columns] = p[columns, rows] = holm([test.p for test in tests])
+    p[rows, columns] = p[columns, rows] = holm([test.p for test in tests], of=pairs)
     way[rows, columns] = [test.way for test in tests]
     way -= way.T
-    pairs = k * (k - 1) // 2
     needed = smallest_n(pairs)
     floor = f"with {n} datasets no outcome could separate one of {plural(pairs, 'pair')}: {needed} are needed"
-    present = (~np.isnan(field.values[:, list(order)])).astype(np.int64)
-    return _Tested(p, way, _ONE_DATASET if n == 1 else floor if n < needed else "", present.T @ present)
+    shown = slice(MOST_MODELS)
+    present = (~np.isnan(field.values[:, list(order[shown])])).astype(np.int64)
+    return _Tested(
+        p[shown, shown],
+        way[shown, shown],
+        _ONE_DATASET if n == 1 else floor if n < needed else "",
+        present.T @ present,
+        all(test.is_exact for test in tests),
+    )
 
 
 def _by_ranks(standing: Standing, order: Sequence[int], n: int) -> _Tested:
@@ -269,9 +289,10 @@ def _pairs(
 
 
 def _sentence(
-    standing: Standing, separated: NDArray[np.bool_], floor: str, k: int, *, by_ranks: bool, differ: bool
+    standing: Standing, separated: NDArray[np.bool_], tested: _Tested, *, by_ranks: bool, differ: bool
 ) -> str:
-    pairs = k * (k - 1) // 2
+    floor, (shown, k) = tested.floor, (len(separated), len(standing.order))
+    pairs, of_all = shown * (shown - 1) // 2, k * (k - 1) // 2
     if standing.overall is None:
         return "One dataset says nothing about others: there is nothing to test."
     overall = overall_text(standing)
@@ -279,6 +300,7 @@ def _sentence(
         return f"{floor[0].upper()}{floor[1:]}. {overall}"
     if not by_ranks and not differ:
         return f"The models as a whole cannot be told apart, so no pair is. {overall}"
-    how = "Nemenyi" if by_ranks else "exact Wilcoxon, Holm"
+    how = "Nemenyi" if by_ranks else f"{'exact ' if tested.is_exact else ''}Wilcoxon, Holm"
+    how += f" for all {of_all:,} pairs" if of_all > pairs else ""
     apart = int(separated.sum()) // 2
     return f"{apart} of {pairs} pairs can be told apart ({how}, α = {ALPHA:g}). {overall}"

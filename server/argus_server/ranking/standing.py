@@ -50,7 +50,8 @@ class Standing:
         places: the models that share a place, best first; such models stand by name.
         tiers: which of them can be told apart.
         overall: the test of whether the models differ at all; None for one dataset or one model.
-        needed: from how many datasets on any outcome could separate one of them from the leader.
+        needed: from how many datasets on any outcome could separate one of them from the leader. It is the
+            same for every outcome, and so also where several share the first place.
         datasets: how many there are.
         in_common: with each model, how many of them the leader has a value on; of several the fewest.
     """
@@ -151,7 +152,8 @@ def stand(field: Field, scores: Scores, *, with_interval: bool = True) -> Standi
     if n > 1 and k > 1:
         overall = skillings_mack(ranks) if gaps else friedman(ranks)
     differ = overall is not None and overall.p <= ALPHA
-    tiers = find_tiers(field.values, places, differ=differ, ties=scores.ties)
+    needed = smallest_n(max(1, k - 1))
+    tiers = find_tiers(field.values, places, differ=differ and n >= needed, ties=scores.ties)
     return Standing(
         average,
         interval,
@@ -159,7 +161,7 @@ def stand(field: Field, scores: Scores, *, with_interval: bool = True) -> Standi
         places,
         tiers,
         overall,
-        smallest_n(max(1, k - len(tiers.first))),
+        needed,
         n,
         _in_common(field.values, tiers.first),
     )

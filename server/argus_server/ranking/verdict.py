@@ -116,7 +116,8 @@ def _seeds(count: int) -> str:
 
 def _say_tests(said: _Sentences, standing: Standing, close: Sequence[str], favoured: Sequence[str]) -> None:
     it = "it" if len(standing.leaders) == 1 else "them"
-    by = f"(exact Wilcoxon, Holm, α = {ALPHA:g})"
+    exact = "exact " if all(against.is_exact for against in standing.tiers.leader.values()) else ""
+    by = f"({exact}Wilcoxon, Holm, α = {ALPHA:g})"
     if standing.datasets < standing.needed:
         why = standing.why_untested
         said.say(f". {why[0].upper()}{why[1:]}. {overall_text(standing)}")

@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import math
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -28,7 +29,7 @@ from argus_server.ranking.pareto import rank_pareto
 from argus_server.ranking.rank import Ranking, rank
 from argus_server.ranking.registry import Correction, MetricSetting, Settings
 from argus_server.ranking.sensitivity import rank_sensitivity
-from argus_server.ranking.statistics import fractional_ranks, friedman, holm
+from argus_server.ranking.statistics import fractional_ranks, friedman, holm, wilcoxon
 from argus_server.ranking.table import MetricKey
 from argus_server.ranking.view import Condition, View
 
@@ -217,6 +218,72 @@ def test_nemenyis_test_has_a_floor_too():
 
     assert table.pairs["a", "b"].separated is None
     assert table.sentence.startswith("No average ranks of 2 models over 3 datasets are so far apart")
+
+
+def test_pairs_are_corrected_for_those_of_all_models_however_many_are_shown():
+    draw = random.Random(3)
+    values = {(f"m{m:02}", f"d{d:02}"): m + draw.gauss(0, 8) for m in range(50) for d in range(20)}
+    names = sorted({model for model, _ in values})
+    columns = {m: np.array([values[m, f"d{d:02}"] for d in range(20)]) for m in names}
+    every = list(itertools.combinations(names, 2))
+
+    table = rank_pairs(View(), board_of(cells(values)))
+
+    wanted = dict(zip(every, holm([wilcoxon(columns[a], columns[b]).p for a, b in every]), strict=True))
+    shown = list(itertools.combinations(table.models, 2))
+    assert len(shown) == 780
+    for a, b in shown:
+        assert table.pairs[a, b].p == pytest.approx(wanted[min(a, b), max(a, b)])
+    assert "of 780 pairs can be told apart (exact Wilcoxon, Holm for all 1,225 pairs, α" in table.sentence
+
+
+def test_of_very_many_models_the_best_are_tested_and_corrected_for_all():
+    values = {(f"m{m:02}", f"d{d:02}"): m + d / 10 for m in range(61) for d in range(20)}
+
+    table = rank_pairs(View(), board_of(cells(values)))
+
+    assert any(note.startswith("The pairs of the best 60 models are tested") for note in table.notes)
+    assert table.pairs["m00", "m39"].p == pytest.approx((61 * 60 / 2) * 2 / 2**20)
+
+
+def test_p_values_of_some_comparisons_are_no_smaller_than_with_all_of_them():
+    draw = np.random.default_rng(5)
+    for _ in range(50):
+        p = draw.uniform(size=30) ** 4
+        assert (holm(p[:12], of=30) >= holm(p)[:12] - 1e-15).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "needed"),
+    [
+        (
+            {
+                (m, f"d{d}"): v
+                for d in range(6)
+                for m, v in zip("abc", (1 + d % 2, 2 - d % 2, 3), strict=True)
+            },
+            7,
+        ),
+        ({(m, f"d{d}"): 1.0 for d in range(3) for m in "abc"}, 7),
+    ],
+)
+def test_how_many_datasets_are_needed_does_not_follow_the_outcome(values, needed):
+    table = models(values)
+
+    assert f"could separate one of 3 models from the leader: {needed} are needed" in table.verdict.text
+    assert {row.separation.result for row in table.rows} == {"untested"}
+    assert {row.tier for row in table.rows} == {"1–3"}
+
+
+def test_tests_over_more_differences_than_are_counted_out_are_not_called_exact():
+    values = {(m, f"d{d:03}"): d + v + d * v / 1000 for d in range(201) for m, v in (("a", 1.0), ("b", 1.5))}
+    few = {cell: value for cell, value in values.items() if cell[1] != "d000"}
+
+    for some, how in ((values, "(Wilcoxon, Holm"), (few, "(exact Wilcoxon, Holm")):
+        assert how in models(some).verdict.text
+        table = rank_pairs(View(), board_of(cells(some)))
+        assert how in table.sentence
+        assert table.is_exact is (some is few)
 
 
 # --- what nobody measured ---------------------------------------------------------------------

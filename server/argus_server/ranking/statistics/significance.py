@@ -200,11 +200,17 @@ def _tail(doubled: tuple[int, ...], least: int) -> float:
     return min(1.0, 2 * float(_below(doubled)[least]))
 
 
-def holm(p_values: Sequence[float] | Floats) -> Floats:
-    """Return p-values adjusted for their number by Holm's step-down method (1979)."""
+def holm(p_values: Sequence[float] | Floats, *, of: int | None = None) -> Floats:
+    """Return p-values adjusted for their number by Holm's step-down method (1979).
+
+    Args:
+        p_values: of the comparisons.
+        of: how many there are, if not all of them are given. Each step is then at least as long as it would
+            be with the others, wherever theirs are: what is rejected is rejected with all of them too.
+    """
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p, kind="stable")
-    steps = (len(p) - np.arange(len(p))) * p[order]
+    steps = ((len(p) if of is None else of) - np.arange(len(p))) * p[order]
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(steps)) if len(p) else steps
     return adjusted

@@ -36,11 +36,13 @@ class Against:
             anchors the largest p counts (an intersection-union test), and 1 where they disagree about which
             way: only what holds against each of them holds.
         result: `worse` or `better` where they are told apart, else `alike`.
+        is_exact: whether p is counted out, of each anchor.
     """
 
     anchors: tuple[int, ...]
     p: float
     result: Literal["worse", "better", "alike"]
+    is_exact: bool = True
 
     @property
     def separated(self) -> bool:
@@ -121,16 +123,17 @@ def _all(places: Sequence[Sequence[int]]) -> tuple[int, ...]:
 def _against(
     scores: Floats, anchors: tuple[int, ...], others: Sequence[int], ties: Ties, alpha: float
 ) -> dict[int, Against]:
-    raw, worse = [], []
+    raw, worse, exact = [], [], []
     for other in others:
         tests = [wilcoxon(scores[:, other], scores[:, anchor], ties) for anchor in anchors]
         ways = {test.way for test in tests}
         raw.append(max(test.p for test in tests) if len(ways) == 1 else 1.0)
         worse.append(ways == {1})
+        exact.append(all(test.is_exact for test in tests))
     found = {}
-    for other, p, is_worse in zip(others, holm(raw), worse, strict=True):
+    for other, p, is_worse, is_exact in zip(others, holm(raw), worse, exact, strict=True):
         result: Literal["worse", "better", "alike"] = (
             "alike" if p > alpha else "worse" if is_worse else "better"
         )
-        found[other] = Against(anchors, float(p), result)
+        found[other] = Against(anchors, float(p), result, is_exact)
     return found
