@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -89,7 +89,7 @@ def _csv_row(table: RankedTable, row: Row) -> list[Any]:
 
 def models_json(table: RankedTable) -> Iterator[bytes]:
     """Yield the table as JSON; `display` has what the page shows, in the columns' units."""
-    view = table.view
+    view, widths = table.view, table.widths()
     yield msgspec.json.encode(
         {
             "project": table.project,
@@ -114,13 +114,13 @@ def models_json(table: RankedTable) -> Iterator[bytes]:
             "notes": table.notes,
             "columns": [column_record(column) for column in table.columns],
             "total": table.total,
-            "rows": [_row(table, row) for row in table.rows],
-            "not_ranked": [_row(table, row) for row in table.unranked],
+            "rows": [_row(table, row, widths) for row in table.rows],
+            "not_ranked": [_row(table, row, widths) for row in table.unranked],
         }
     )
 
 
-def _row(table: RankedTable, row: Row) -> dict[str, Any]:
+def _row(table: RankedTable, row: Row, widths: Mapping[str, int]) -> dict[str, Any]:
     present = [(column, cell) for column in table.columns[1:] if (cell := cell_of(row, column)).present]
     metrics = [(column, cell) for column, cell in present if column.kind == "metric"]
     statistics = {column.id: cell.raw for column, cell in present if column.kind == "statistic"}
@@ -139,7 +139,7 @@ def _row(table: RankedTable, row: Row) -> dict[str, Any]:
         "separation": separation_record(row.separation),
         "imputed": rank.is_imputed,
         "cells": {column.key: {"mean": cell.raw, "std": cell.std, "n": cell.n} for column, cell in metrics},
-        "display": {column.id: shown(cell) for column, cell in present},
+        "display": {column.id: shown(cell, most_of(widths, column)) for column, cell in present},
         "flags": flag_records(row),
     }
     if row.rank is None:
@@ -151,11 +151,17 @@ def _row(table: RankedTable, row: Row) -> dict[str, Any]:
     return plain
 
 
-def shown(cell: Cell) -> str:
-    """Return a cell as the page shows it, without markup."""
+def part_text(cell: Cell, most: int) -> str:
+    """Return what stands beside a mean over fewer datasets than `most`, which others have: `on 3/5`."""
+    return f"on {cell.n}/{most}" if cell.n is not None and cell.n < most else ""
+
+
+def shown(cell: Cell, most: int = 0) -> str:
+    """Return a cell as the page shows it, without markup; `most` is what `part_text` takes."""
     marks = ("†" if cell.is_close else "") + ("§" if cell.is_favoured else "")
     marks += "‡" if cell.is_imputed else ""
-    return f"{cell.display}{marks} {cell.spread}".rstrip()
+    beside = (f"{cell.display}{marks}", cell.spread, part_text(cell, most))
+    return " ".join(text for text in beside if text)
 
 
 # --- Markdown ---------------------------------------------------------------------------------
@@ -171,10 +177,11 @@ def models_markdown(table: RankedTable) -> Iterator[str]:
             )
             + "\n\n"
         )
+    widths = table.widths()
     lines = [["#", *(_heading(column) for column in table.layout)]]
     lines.append(["--:", ":--", *("--:" for _ in table.layout[1:])])
     lines += [
-        [row.tier, marked_name(row), *(_cell(row, column) for column in table.layout[1:])]
+        [row.tier, marked_name(row), *(_cell(row, column, widths) for column in table.layout[1:])]
         for row in table.rows
     ]
     yield _lines(lines)
@@ -211,11 +218,16 @@ def _heading(column: Column) -> str:
     return markdown_text(column.label) + unit + arrow
 
 
-def _cell(row: Row, column: Column) -> str:
+def most_of(widths: Mapping[str, int], column: Column) -> int:
+    """Return over how many datasets the means of a column are, at most; 0 of what is no metric."""
+    return widths.get(column.key, 0) if column.kind == "metric" else 0
+
+
+def _cell(row: Row, column: Column, widths: Mapping[str, int]) -> str:
     cell = cell_of(row, column)
     if not cell.present:
         return ABSENT
-    text = markdown_text(shown(cell))
+    text = markdown_text(shown(cell, most_of(widths, column)))
     return f"**{text}**" if cell.mark == "best" else text
 
 

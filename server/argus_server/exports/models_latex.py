@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from argus_server.exports.latex import BETTER, END, SEEDS, heading, view_hash
 from argus_server.exports.latex_text import PREAMBLE, latex_number, latex_sentence, latex_text
-from argus_server.exports.models import cell_of, legend
+from argus_server.exports.models import cell_of, legend, most_of, part_text
 from argus_server.exports.row_flags import flag_letters, flag_note
 from argus_server.ranking.table import Cell, Column, RankedTable, Row
 from argus_server.urls import path_to
@@ -40,13 +40,13 @@ def models_latex(table: RankedTable, version: object) -> Iterator[str]:
         f"\\begin{{tabular}}{{r{kinds}}}\n\\toprule\n"
     )
     yield " & ".join(["\\#", *map(heading, table.layout)]) + END + "\\midrule\n"
-    with_rules = _has_rules(table)
+    with_rules, widths = _has_rules(table), table.widths()
     for place, row in enumerate(table.rows):
-        yield ("\\midrule\n" if place and row.opens_tier and with_rules else "") + _row(table, row)
+        yield ("\\midrule\n" if place and row.opens_tier and with_rules else "") + _row(table, row, widths)
     if table.unranked:
         yield "\\midrule\n"
     for row in table.unranked:
-        yield _row(table, row)
+        yield _row(table, row, widths)
     yield "\\bottomrule\n\\end{tabular}\n" + flag_note(table.rows) + "\\end{table}\n"
 
 
@@ -79,10 +79,13 @@ def _caption(table: RankedTable) -> str:
     return " ".join(text for text in sentences if text)
 
 
-def _row(table: RankedTable, row: Row) -> str:
+def _row(table: RankedTable, row: Row, widths: Mapping[str, int]) -> str:
     name = latex_text(row.model or "—") + flag_letters(row)
     cells = [latex_text(row.tier) if row.tier else "--", name]
-    cells += [_cell(cell_of(row, column), column) for column in table.layout[1:]]
+    for column in table.layout[1:]:
+        cell = cell_of(row, column)
+        part = part_text(cell, most_of(widths, column))
+        cells.append(_cell(cell, column) + (f" {latex_text(part)}" if part else ""))
     return " & ".join(cells) + END
 
 

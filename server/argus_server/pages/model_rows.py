@@ -27,7 +27,6 @@ __all__ = [
     "statistic",
     "tier",
     "value",
-    "widths",
 ]
 
 WIDTH, HEIGHT, PAD = 96, 14, 6
@@ -141,16 +140,6 @@ def bands_without_tie(table: RankedTable) -> list[str]:
     for row in table.rows:
         ranks.setdefault(row.tier, set()).add(row.rank)
     return [band for band, some in ranks.items() if len(some) > 1]
-
-
-def widths(table: RankedTable) -> dict[str, int]:
-    """Return metric → over how many datasets the means of it are, at most."""
-    return {
-        column.key: max(
-            (row.cells[column.key].n or 0 for row in table.rows if column.key in row.cells), default=0
-        )
-        for column in table.metric_columns
-    }
 
 
 def statistic(cell: Cell | None) -> Markup:

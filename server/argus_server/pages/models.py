@@ -23,7 +23,6 @@ from argus_server.pages.model_rows import (
     statistic,
     tier,
     value,
-    widths,
 )
 from argus_server.pages.model_views import MISSING, SEEDS, tabs
 from argus_server.pages.outlook import outlook_panel
@@ -83,7 +82,7 @@ def models_page(request: AnyRequest, view: View) -> Response[Any]:
         "statistic": statistic,
         "tier": tier,
         "no_ties": bands_without_tie(table),
-        "widths": widths(table),
+        "widths": table.widths(),
         "value": value,
         "raw": raw,
         "page_name": "leaderboard",

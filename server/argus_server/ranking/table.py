@@ -227,6 +227,15 @@ class RankedTable:
         """The columns that are metrics, in order."""
         return [column for column in self.columns if column.kind == "metric"]
 
+    def widths(self) -> dict[str, int]:
+        """Return metric → over how many datasets the means of the models that are shown are, at most."""
+        return {
+            column.key: max(
+                (row.cells[column.key].n or 0 for row in self.rows if column.key in row.cells), default=0
+            )
+            for column in self.metric_columns
+        }
+
     @property
     def ranked_as(self) -> str:
         """What people call the metric that ranks; empty without one."""

@@ -106,8 +106,6 @@ def from_html(text, columns):
         cells = {}
         if not line.css("td[data-key]"):
             continue
-        for note in line.css(".part"):  # over fewer datasets than others; `(n)` in CSV and JSON
-            note.decompose()
         for cell in line.css("td[data-key]"):
             mark = "b" if cell.css("b") else "u" if cell.css("u") else ""
             cells[cell.attributes["data-key"]] = plain(cell.text()), mark

@@ -570,6 +570,9 @@ def test_the_page_says_what_intervals_places_and_means_are_of(server):
     assert [n.text() for n in rows["b"].css(".part")] == ["on 7/9", "on 7/9"]
     assert "other models have 9" in rows["b"].css_first(".part").attributes["title"]
     assert rows["a"].css(".part") == []
+    for ending in ("md", "tex", "json"):
+        said = server.get(f"/p/p/leaderboard.{ending}?group=model&missing=pairwise").text
+        assert said.count("on 7/9") == 2, ending
     assert "no tie" in rows["a"].css_first("td.rank span").attributes["title"]
     assert "are no tie" in text
     assert page.css_first("a.doubts").attributes["href"] == "/p/p/doctor"
