@@ -77,7 +77,7 @@ def _caption(ranking: Ranking) -> str:
         f"Leaderboard of {ranking.project}, {ranked}.",
         f"{what}.",
         "Best in bold, second best underlined, each within its dataset.",
-        *(() if any("α" in note for note in ranking.notes) else (NO_TEST,)),
+        *(() if ranking.is_tested else (NO_TEST,)),
         *ranking.notes,
     ]
     return " ".join(sentences)

@@ -60,7 +60,7 @@ def _caption(table: MatrixTable) -> str:
         [
             f"{column.label}{unit} of {table.project} ({BETTER[column.direction]}); {content}.",
             "Best in bold, second best underlined, each within its dataset.",
-            *(() if any("α" in note for note in table.notes) else (NO_TEST,)),
+            *(() if table.is_tested else (NO_TEST,)),
             *table.notes,
         ]
     )

@@ -112,6 +112,7 @@ class MatrixCell:
         delta: how far the value is from the baseline's on this dataset, as a share of that.
         jobs: how many jobs the value stands for.
         separation: what the seeds say of the value against the best of its dataset.
+        shows_value: whether `display` is the value of the cell, and nothing else that reads like it.
     """
 
     kind: CellKind
@@ -125,16 +126,17 @@ class MatrixCell:
     delta: float | None = None
     jobs: int = 0
     separation: Separation | None = None
+    shows_value: bool = False
 
     @property
     def spread(self) -> str:
         """What stands beside the number."""
-        return self.cell.spread if self.display == self.cell.display else ""
+        return self.cell.spread if self.shows_value else ""
 
     @property
     def marks(self) -> str:
         """What stands behind the number: † if the seeds do not tell it from the best of the dataset."""
-        return "†" if self.cell.is_close and self.display == self.cell.display else ""
+        return "†" if self.cell.is_close and self.shows_value else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,7 @@ class MatrixTable:
         settings: those of the project: its own baseline, and the names to show.
         all_models, all_datasets: what can be filtered for.
         notes: sentences that a reader needs to read the table right.
+        is_tested: whether values are held against the best of their datasets by a test.
     """
 
     project: str
@@ -178,6 +181,7 @@ class MatrixTable:
     notes: Sequence[str] = ()
     all_models: Sequence[str] = ()
     all_datasets: Sequence[str] = ()
+    is_tested: bool = False
     rank_texts: Mapping[str, str] = field(default_factory=dict)
     provisional_texts: Mapping[str, str] = field(default_factory=dict)
 
@@ -306,6 +310,7 @@ class _Matrix:
             notes=self._notes(averages, provisional),
             all_models=self._all_models,
             all_datasets=self._all_datasets,
+            is_tested=self._shows_values and self._ranking.is_tested,
             rank_texts={model: cell.display for model, cell in ranked.items()},
             provisional_texts={model: cell.display for model, cell in others.items()},
         )
@@ -333,6 +338,7 @@ class _Matrix:
             delta=delta,
             jobs=row.n if row else 0,
             separation=row.separation if row else None,
+            shows_value=self._shows_values,
         )
 
     def _why_not(self, model: str, dataset: str, cell: Cell, state: CellState) -> CellKind:
@@ -346,6 +352,10 @@ class _Matrix:
         if (model, dataset) in self._done:
             return "hidden"
         return state.kind
+
+    @property
+    def _shows_values(self) -> bool:
+        return self._view.cell in ("mean", "best")
 
     def _content(self, cell: Cell, rank: float | None, delta: float | None) -> tuple[float | None, str]:
         what = self._view.cell
@@ -420,11 +430,10 @@ class _Matrix:
         ]
 
     def _notes(self, averages: Mapping[str, float], provisional: Collection[str]) -> list[str]:
-        marked = self._view.cell in ("mean", "best")
         notes = [
             note
             for note in self._ranking.notes
-            if "different datasets" not in note and (marked or not note.startswith("†"))
+            if "different datasets" not in note and (self._shows_values or not note.startswith("†"))
         ]
         measured = [values for dataset in self._datasets if (values := self._values[dataset])]
         if averages and any(model not in values for values in measured for model in self._models):

@@ -155,11 +155,17 @@ class Ranking:
             higher=self.ranks_higher,
             resolution=resolution,
         )
-        if any(found.p is not None for found in self.separations.values()):
+        if self.is_tested:
+            label = next(key.label for key in self._board.keys if key.key == self.metric)
             self.notes.append(
-                f"† in {self.metric}: the seeds do not tell it from the best of its dataset (Welch’s t, Holm"
+                f"† in {label}: the seeds do not tell it from the best of its dataset (Welch’s t, Holm"
                 f" over all pairs of the dataset, α = {ALPHA:g}); one seed alone is not tested."
             )
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether any value is held against the best of its dataset by a test."""
+        return any(found.p is not None for found in self.separations.values())
 
     def _choose_styles(self) -> dict[str, tuple[str, Style]]:
         """Return the unit and the style of each column: the same on every page and in every export."""

@@ -613,6 +613,9 @@ def test_a_cell_that_its_seeds_do_not_tell_from_the_best_is_marked_by_welchs_tes
     for text in ("".join(leaderboard_latex(ranking, 1)), matrix_latex(grid, 1)):
         assert r"}$^{\dagger}$ $\pm$" in text
         assert "No significance test" not in text
+    keys = [MetricKey("MSE", 9, setting=MetricSetting(label="error"))]
+    called = MemoryBoard("p", keys, of_seeds(**some), Settings())
+    assert any(note.startswith("† in error: ") for note in Ranking(View(group="cell"), called).notes)
 
 
 @pytest.mark.parametrize(
@@ -670,3 +673,29 @@ def test_a_metric_that_is_called_as_a_column_of_ours_stands_beside_it():
     assert found[0]["tier"] == "1–2"
     assert (found[0]["MSE (n)"], found[1]["MSE (n)"], found[1]["n"]) == (2, 2, 2)
     assert found[1]["separation"] == "leads"
+
+
+@pytest.mark.parametrize(("content", "values"), [("n", (2.0, 3.0)), ("rank", (1.0, 2.0))])
+def test_a_count_or_a_rank_that_reads_like_the_value_has_not_its_spread(content, values):
+    jobs = [
+        done(f"{m}{seed}", m, "d", str(seed), MSE=value)
+        for m, value in zip("ab", values, strict=True)
+        for seed in range(2)
+    ]
+    view = View(group="cell", cell=content)
+
+    table = matrix(view, board_of(jobs, view))
+
+    assert [cell.display for cell in table.cells.values()] == (["2", "2"] if content == "n" else ["1", "2"])
+    assert "±" not in matrix_markdown(table) + matrix_latex(table, 1)
+    assert {cell.spread for cell in matrix(View(), board_of(jobs)).cells.values()} == {"± 0"}
+
+
+def test_a_letter_in_a_name_is_no_significance_test():
+    jobs = [done(m, m, "d", "α", MSE=value) for m, value in (("a", 1.0), ("b", 2.0))]
+    view = View(group="cell", seed=("α",))
+    board = board_of(jobs, view)
+
+    for text in ("".join(leaderboard_latex(Ranking(view, board), 1)), matrix_latex(matrix(view, board), 1)):
+        assert r"seed $\alpha$ alone" in text
+        assert "No significance test" in text
