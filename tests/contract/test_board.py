@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
+from sqlalchemy.event import listen
 from thorough import examples
 from unit.server.wire import done, event, failed, start
 
@@ -187,6 +188,31 @@ def test_a_job_that_turns_out_to_be_of_another_dataset_is_best_there_and_no_long
     assert marks() == {"x": "best", "y": "second", "z": "", "w": ""}
     store.add_events([start("x", "x", "e", 0, at=5)])
     assert marks() == {"x": "best", "y": "best", "z": "second", "w": "second"}
+
+
+def test_a_look_after_a_result_walks_no_event_that_is_older(store):
+    if store._reader.dialect.name != "sqlite":
+        return  # where few events are, PostgreSQL reads them all; the indexes are the same
+    plans = []
+
+    def explain(connection, _cursor, statement, parameters, _context, _many):
+        if "FROM event" in statement and not statement.startswith("EXPLAIN"):
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            plans.append(" ".join(row[-1] for row in rows))
+
+    def look():
+        with store.queries.board("p", View()) as board:
+            return rank(View(), board)
+
+    store.add_events([start("x", "x", "d", 0), done("x", at=9, MSE=1.0)])
+    look()
+    listen(store._reader, "before_cursor_execute", explain)
+    store.add_events([start("y", "y", "d", 0), done("y", at=9, MSE=2.0)])
+    look()
+
+    assert len(plans) == 2
+    assert "(project_id=? AND seq>? AND seq<?)" in plans[0]
+    assert "ix_event_said (project_id=? AND batch_id=? AND job_id=? AND event_type=?)" in plans[1]
 
 
 def test_a_result_among_many_changes_the_columns_that_it_has_a_say_in(store):

@@ -160,6 +160,6 @@ def _was_done(connection: Connection, project_id: int, job: JobKey, version: int
         _event.job_id == job[1],
         _event.event_type == "job_done",
         _event.event_type != literal_column(f"'{schema.EPOCH}'"),  # so that the index without epochs fits
-        _event.seq <= version,
     )
-    return connection.scalar(select(_event.seq).where(here).limit(1)) is not None
+    # Asked for a version as well, SQLite would walk all events before it.
+    return any(seq <= version for seq in connection.scalars(select(_event.seq).where(here)))
