@@ -57,7 +57,7 @@ def leaderboard_latex(ranking: Ranking, version: object) -> Iterator[str]:
         f"\\label{{tab:argus-{digest}}}\n"
         f"\\begin{{tabular}}{{r{kinds}{'r' if counts else ''}}}\n\\toprule\n"
     )
-    heads = ["\\#", *map(heading, columns), *(["$n$"] if counts else [])]
+    heads = ["\\#", *map(heading, columns), *(["Jobs"] if counts else [])]
     yield " & ".join(heads) + END + "\\midrule\n"
     flagged: set[FlagKind] = set()
     for row in ranking.stream():
@@ -98,19 +98,20 @@ def _row(columns: list[Column], row: Row, *, counts: bool) -> str:
             text += flag_letters(row) if is_model else ""
             cells.append(text + (" (superseded)" if is_model and row.superseded_by else ""))
         else:
-            cells.append(_cell(row.cells[column.key]))
+            cells.append(_cell(row.cells[column.key], row.n))
     return " & ".join(cells + ([str(row.n)] if counts else [])) + END
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: Cell, jobs: int) -> str:
     if not cell.present:
         return r"$\emptyset$"
     text = latex_number(cell.display)
     text = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(cell.mark, text)
-    return text + (r"$^{\dagger}$" if cell.is_close else "") + _spread(cell)
+    return text + (r"$^{\dagger}$" if cell.is_close else "") + _spread(cell, jobs)
 
 
-def _spread(cell: Cell) -> str:
+def _spread(cell: Cell, jobs: int) -> str:
     if cell.spread.startswith("± "):
-        return rf" $\pm$ {latex_number(cell.spread[2:])}"
+        own = "" if cell.n in (None, jobs) else f", n={cell.n}"
+        return rf" $\pm$ {latex_number(cell.spread[2:])}{own}"
     return f" ({latex_text(cell.spread)})" if cell.spread else ""

@@ -135,7 +135,7 @@ def _row(row: Row) -> dict[str, Any]:
         "n": row.n,
         "cells": {key: _raw(cell) for key, cell in present.items()},
         "display": {
-            key: f"{cell.display}{'†' if cell.is_close else ''} {cell.spread}".rstrip()
+            key: f"{cell.display}{'†' if cell.is_close else ''} {cell.beside(row.n)}".rstrip()
             for key, cell in present.items()
         },
         "best": [key for key, cell in present.items() if cell.mark == "best"],
@@ -167,8 +167,10 @@ def leaderboard_markdown(ranking: Ranking) -> Iterator[str]:
 
     Units are in the header, the best is bold, the second best underlined.
     """
-    header = ["#", *(_heading(column) for column in ranking.chosen)]
+    counts = ["Jobs"] if ranking.view.group != "job" else []
+    header = ["#", *(_heading(column) for column in ranking.chosen), *counts]
     rules = ["--:", *("--:" if column.kind == "metric" else ":--" for column in ranking.chosen)]
+    rules += ["--:" for _ in counts]
     kinds: set[FlagKind] = set()
     rows = (_markdown_row(ranking, row, kinds) for row in ranking.stream())
     for some in _batched(chain([header, rules], rows)):
@@ -190,13 +192,13 @@ def _markdown_row(ranking: Ranking, row: Row, kinds: set[FlagKind]) -> list[str]
             name = marked_name(row) if is_model else markdown_text(getattr(row, column.key) or "—")
             cells.append(name + (" (superseded)" if is_model and row.superseded_by else ""))
         else:
-            cells.append(_markdown_cell(row.cells[column.key]))
-    return cells
+            cells.append(_markdown_cell(row.cells[column.key], row.n))
+    return cells if ranking.view.group == "job" else [*cells, str(row.n)]
 
 
-def _markdown_cell(cell: Cell) -> str:
+def _markdown_cell(cell: Cell, jobs: int) -> str:
     if not cell.present:
         return ABSENT
     text = markdown_text(cell.display)
     text = {"best": f"**{text}**", "second": f"<u>{text}</u>"}.get(cell.mark, text)
-    return f"{text}{'†' if cell.is_close else ''} {cell.spread}".rstrip()
+    return f"{text}{'†' if cell.is_close else ''} {cell.beside(jobs)}".rstrip()

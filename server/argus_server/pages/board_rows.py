@@ -153,14 +153,15 @@ def _metric_cells(key: str, rows: Sequence[Row], opened: str) -> list[str]:
         if cell.number is not None and not cell.mark and not cell.spread
         else absent
         if cell.raw is None
-        else _special_cell(opened, cell)
-        for cell in [row.cells[key] for row in rows]
+        else _special_cell(opened, cell, row.n)
+        for row in rows
+        for cell in (row.cells[key],)
     ]
 
 
-def _special_cell(opened: str, cell: Cell) -> str:
+def _special_cell(opened: str, cell: Cell, jobs: int) -> str:
     """Return a cell with a mark or a spread, or one that does not rank."""
-    spread = f" <i>{cell.spread}</i>" if cell.spread else ""
+    spread = f" <i>{cell.beside(jobs)}</i>" if cell.spread else ""
     if cell.number is None:
         shown = f'<span class="odd">{escape(cell.display)}</span>'
         return f'{opened}{escape(raw_text(cell.raw))}">{shown}{spread}</td>'

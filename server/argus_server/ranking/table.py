@@ -138,6 +138,12 @@ class Cell(msgspec.Struct, frozen=True, gc=False):
         """Whether the job reported this metric at all."""
         return self.raw is not None
 
+    def beside(self, jobs: int) -> str:
+        """Return the text beside the mean in a row of so many jobs, with n where not all have a value."""
+        if self.n in (None, jobs) or not self.spread.startswith("± "):
+            return self.spread
+        return f"{self.spread}, n={self.n}"
+
 
 FlagKind = Literal["single seed", "unequal seeds", "best of", "commits", "epochs"]
 

@@ -52,7 +52,7 @@ def test_the_table_is_the_view_and_its_caption_says_what_a_reader_must_know(serv
     for said in ("ranked by MSE (lower is better)", "mean over seeds", "standard deviation", "no $\\alpha$"):
         assert said in caption.replace("{}", ""), said
     rows = re.findall(r"^(.*) \\tabularnewline$", text, re.MULTILINE)
-    assert rows[0] == r"\# & Model & Dataset & MSE $\downarrow$ & MAE $\downarrow$ & $n$"
+    assert rows[0] == r"\# & Model & Dataset & MSE $\downarrow$ & MAE $\downarrow$ & Jobs"
     assert rows[1] == (
         r"1 & m\_1$^{\mathrm{b}}$ & d & \textbf{\num{0.60}} $\pm$ \num{0.14} & $\emptyset$ & 2"
     )
@@ -63,6 +63,26 @@ def test_the_table_is_the_view_and_its_caption_says_what_a_reader_must_know(serv
     assert digest in server.get("/p/p/leaderboard.tex?sort=MSE&group=cell").text
     server.store.add_events(job("f", "m5", MSE=0.9))
     assert digest not in server.get(path).text
+
+
+def test_the_n_beside_a_mean_is_that_of_its_values_where_the_jobs_are_more(server):
+    for seed in range(3):
+        more = {"MSE": 0.5 + seed} if seed < 2 else {}
+        server.store.add_events(job(f"a{seed}", "m", seed=seed, MAE=1.0 + seed, **more))
+    path = "/p/p/leaderboard.{}?group=cell&sort=MSE"
+
+    (row,) = re.findall(r"^1 & .*$", server.get(path.format("tex")).text, re.MULTILINE)
+    (line,) = re.findall(r"^\| 1 \|.*$", server.get(path.format("md")).text, re.MULTILINE)
+    (cells,) = [row["display"] for row in server.get(path.format("json")).json()["rows"]]
+    page = server.get("/p/p/leaderboard?group=cell&sort=MSE", html=True).text
+
+    assert r"$\pm$ \num{0.71}, n=2 & " in row
+    assert row.endswith(r"$\pm$ \num{1.0} & 3 \tabularnewline")
+    assert "± 0.71, n=2 |" in line
+    assert line.endswith("± 1.0 | 3 |")
+    assert cells["MSE"].endswith("± 0.71, n=2")
+    assert not cells["MAE"].endswith("n=3")  # as many as the row has jobs
+    assert "± 0.71, n=2</i>" in page
 
 
 def test_the_matrix_is_a_table_for_a_paper_too(server):
