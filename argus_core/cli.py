@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_WRONG_USAGE = 64
-
 
 class Commands(click.Group):
     """A group whose wrong usage has an exit code of its own: 64, as sysexits.h has it for any program.
@@ -46,7 +44,7 @@ def _usage_errors() -> Iterator[None]:
     try:
         yield
     except click.UsageError as error:
-        error.exit_code = _WRONG_USAGE  # type: ignore[misc] # of this error alone
+        error.exit_code = reading_commands.WRONG_USAGE  # type: ignore[misc] # of this error alone
         raise
 
 

@@ -50,11 +50,13 @@ class ReadError(ArgusError):
 
     Attributes:
         status: HTTP status, or None when there was no answer at all.
+        wrong_question: the server understood, and the question names what there is not, or cannot be.
     """
 
-    def __init__(self, message: str, *, status: int | None = None) -> None:
+    def __init__(self, message: str, *, status: int | None = None, wrong_question: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.wrong_question = wrong_question
 
 
 class TransportError(ArgusError):

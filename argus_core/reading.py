@@ -19,6 +19,7 @@ __all__ = ["Server", "leaderboard", "records"]
 _TIMEOUT_S = (3.05, 60.0)
 _BESIDE = {"cells", "display", "best", "second", "flags", "separation"}
 _OF_JOBS = {"seed", "batch_id", "job_id", "superseded_by"}
+_WRONG_QUESTIONS = (400, 404)
 Value = str | int | float | bool | None | Iterable[str]
 """A parameter of a view: one value, or several of a filter."""
 
@@ -81,7 +82,9 @@ class Server:
             )
         if answer.status_code not in answers:
             raise ReadError(
-                _refusal(answer.status_code, content, has_token=bool(self._token)), status=answer.status_code
+                _refusal(answer.status_code, content, has_token=bool(self._token)),
+                status=answer.status_code,
+                wrong_question=answer.status_code in _WRONG_QUESTIONS and "error" in content,
             )
         return content
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from argus_core.errors import ReadError, SettingsError
 from argus_core.settings import DEFAULT_PROJECT
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
     from argus_core.reading import Server
 
-__all__ = ["check", "leaderboard", "why"]
+__all__ = ["WRONG_USAGE", "check", "leaderboard", "why"]
+
+WRONG_USAGE = 64
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -61,11 +64,30 @@ def server_at(url: str | None, token: str | None) -> Server:
 
 
 def asked(server: Server, *names: str, **more: Any) -> dict[str, Any]:
-    """Return the server's answer; a message and exit code 3 if there is none."""
+    """Return the server's answer; a message and exit code 3 if there is none, 64 if the question is wrong."""
     try:
         return server.ask(*names, **more)
     except ReadError as error:
+        if error.wrong_question:
+            raise click.UsageError(_UNSEEN.sub("�", _in_options(str(error)))) from None
         raise NoAnswer(str(error)) from None
+
+
+def _in_options(said: str) -> str:
+    """Return what the server says of parameters in this command's options: `batch=x` as `--batch x`."""
+    options = {
+        str(option.name): option.opts[-1]
+        for option in click.get_current_context().command.params
+        if isinstance(option, click.Option)
+    }
+
+    def option(found: re.Match[str]) -> str:
+        before, name, after = found.groups()
+        if name not in options:
+            return found.group()
+        return f"{before}{options[name]}{'' if after in ('', ' ', ';') else ' '}{after}"
+
+    return re.sub(r"(^|\b(?:with|or) )([a-z_]+)=(.|$)", option, said)
 
 
 def plain(text: str) -> Text:
@@ -238,15 +260,29 @@ def _cell(row: Mapping[str, Any], column: Mapping[str, Any], *, by: str, absent:
 def why(
     job: str, project: str, batch: str | None, url: str | None, token: str | None, *, as_json: bool
 ) -> None:
-    """Say why JOB is on the leaderboard, or is not. Exit code 1 if it has no rank."""
+    """Say why JOB is on the leaderboard, or is not. Exit code 1 if it has no rank.
+
+    64 is a job that there is not. Without --project and ARGUS_PROJECT it is looked for in every
+    project that you may read.
+    """
     from rich.console import Console
     from rich.text import Text
 
     server = server_at(url, token)
     below = ("jobs", batch, job, "why") if batch else ("why", job)
+    source = click.get_current_context().get_parameter_source("project")
+    if source is ParameterSource.DEFAULT:
+        project = _project_with(server, below, job)
     found = asked(server, "api", "projects", project, *below, answers=(200, 404))
     if "lines" not in found:
-        raise click.ClickException(str(found.get("error", "no such project")))
+        raise click.UsageError(_UNSEEN.sub("�", str(found.get("error", "no such project"))))
+    arrived = "status_code" not in found
+    if not arrived and not as_json:
+        said = " ".join([found["summary"], *(line["fix"] for line in found["lines"])])
+        raise click.UsageError(_UNSEEN.sub("�", said))
+    if not arrived:
+        click.echo(json.dumps(found))
+        raise SystemExit(WRONG_USAGE)
     if as_json:
         click.echo(json.dumps(found))
         raise SystemExit(0 if found["ranked"] else 1)
@@ -261,6 +297,22 @@ def why(
     console.print(plain(found["summary"]), style="bold")
     if not found["ranked"]:
         raise SystemExit(1)
+
+
+def _project_with(server: Server, below: Sequence[str], job: str) -> str:
+    """Return the one project that has the job, of those that the caller may read."""
+    names = [project["project"] for project in asked(server, "api", "projects")["projects"]]
+    having = [
+        name
+        for name in names
+        if "status_code" not in asked(server, "api", "projects", name, *below, answers=(200, 404))
+    ]
+    if len(having) == 1 or len(names) == 1:
+        return str((having or names)[0])
+    if having:
+        said = f"several projects have a job {job!r}: choose by --project {' or '.join(having)}"
+        raise click.UsageError(_UNSEEN.sub("�", said))
+    raise click.UsageError(f"no project that may be read has a job {job!r} (of {len(names)})")
 
 
 @click.command()
@@ -282,7 +334,8 @@ def why(
 def check(project: str, url: str | None, token: str | None, *, as_json: bool, **asked_for: Any) -> None:
     """Say whether a model is worse than its baseline by more than allowed, and than seeds explain.
 
-    Exit code 0: pass. 1: regression. 2: not enough evidence. 3: the server has no answer. 64: wrong usage.
+    Exit code 0: pass. 1: regression. 2: not enough evidence. 3: no answer from the server. 64: wrong
+    usage, also a project, metric or batch that the server does not know, or a metric without a direction.
     """
     from rich.console import Console
     from rich.text import Text

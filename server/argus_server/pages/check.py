@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 import msgspec
 from litestar import Response, get
 
-from argus_server.errors import BadView
+from argus_server.errors import BadView, UnknownBatch
 from argus_server.pages.asking import READ, AnyRequest, asked_view, name_in, queries_of
 from argus_server.ranking.gate import ALPHA, Check, Margin, Sample, check, sample_of
 from argus_server.ranking.rank import Ranking
 from argus_server.ranking.view import View, column_id, metric_of
+from argus_server.storage.batches import BatchFilter, BatchSummary
+from argus_server.storage.queries import Queries
 from argus_server.threads import in_thread
 
 __all__ = ["CHECK_ROUTES"]
 
 _EXIT_CODES = {"pass": 0, "regression": 1, "undecided": 2}
+_BATCHES_NAMED = 5
 
 
 @get("/api/projects/{project:str}/check", guards=READ)
@@ -36,6 +40,8 @@ def check_json(request: AnyRequest) -> Response[bytes]:
         raise BadView("model= is missing: the model in question, one")
     ours = View(dataset=view.dataset, batch=view.batch)
     theirs = replace(ours, batch=tuple(value for value in asked.getall("baseline_batch", []) if value))
+    for parameter, wanted_batches in (("batch", ours.batch), ("baseline_batch", theirs.batch)):
+        _require_batches(queries_of(request), name, parameter, wanted_batches)
     with queries_of(request).board(name, ours) as board:
         settings = board.settings
         wanted = settings.canonical(metric_of(view.metric))
@@ -46,7 +52,9 @@ def check_json(request: AnyRequest) -> Response[bytes]:
             known = f"; {model}: {sent.sent()}" if sent.others else ""
             raise BadView(f"metric={view.metric}: no job of this project has reported it{known}")
         if higher is None:
-            raise BadView(f"metric={metric} does not rank: whether less or more is better is not known")
+            raise BadView(
+                f"metric={metric} does not rank: say in the settings whether less or more is better"
+            )
         sample = sample_of(board, model, metric, view.dataset)
     baseline = view.baseline or settings.baseline or ""
     if not baseline:
@@ -67,6 +75,23 @@ def check_json(request: AnyRequest) -> Response[bytes]:
     return Response(
         msgspec.json.encode(head | _plain(decided, sample, reference, margin)), media_type="application/json"
     )
+
+
+def _require_batches(queries: Queries, project: str, parameter: str, wanted: Sequence[str]) -> None:
+    """Refuse an id that no batch of the project has; a gate without data would wait for evidence for ever."""
+    for batch_id in wanted:
+        try:
+            queries.batch(project, batch_id)
+        except UnknownBatch:
+            known = queries.batches(project, BatchFilter(page_rows=_BATCHES_NAMED)).batches
+            said = f"{parameter}={batch_id}: there is no such batch; its id is asked for, not its name"
+            if known:
+                said += f". The latest ids: {', '.join(map(_named, known))}"
+            raise BadView(said) from None
+
+
+def _named(batch: BatchSummary) -> str:
+    return batch.batch_id + (f" (“{batch.name}”)" if batch.name not in (None, "", batch.batch_id) else "")
 
 
 def _plain(decided: Check, model: Sample, baseline: Sample, margin: Margin) -> dict[str, Any]:

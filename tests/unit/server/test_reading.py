@@ -155,7 +155,7 @@ def test_in_a_terminal_no_line_of_the_table_is_wider_than_it(environment, monkey
 
 
 def test_what_is_no_project_has_no_leaderboard(environment):
-    assert run("leaderboard", "nobody").exit_code == 3
+    assert run("leaderboard", "nobody").exit_code == 64
 
 
 def test_why_is_answered_in_the_terminal_and_by_its_exit_code(served, environment):
@@ -168,13 +168,29 @@ def test_why_is_answered_in_the_terminal_and_by_its_exit_code(served, environmen
     assert "✕ The job sent “mse”, the board ranks “MSE”." in unlike.output
     assert "  → Send it as “MSE”" in unlike.output
     missing = run("why", "J1")
-    assert missing.exit_code == 1
+    assert missing.exit_code == 64
     assert "There is one “j1”." in missing.output
     assert json.loads(run("why", "j4", "--json").output)["ranked"] is False
     assert run("why", "j1", "--url", "http://127.0.0.1:9").exit_code == 3
     nowhere = run("why", "j1", "--project", "nobody")
-    assert nowhere.exit_code == 1
+    assert nowhere.exit_code == 64
     assert "no event has named a project" in nowhere.output
+    assert run("why", "J1", "--json").exit_code == 64
+
+
+def test_why_finds_the_job_in_whatever_project_it_is(served, environment, monkeypatch):
+    monkeypatch.delenv("ARGUS_PROJECT")
+    report(served, "here", {"only-here": {"MSE": 0.5}, "twice": {"MSE": 0.6}})
+    report(served, "there", {"twice": {"MSE": 0.6}})
+
+    assert run("why", "only-here").exit_code == 0
+    twice = run("why", "twice")
+    assert twice.exit_code == 64
+    assert "--project" in twice.output
+    assert "here or there" in twice.output or "there or here" in twice.output
+    nowhere = run("why", "nobody's job")
+    assert nowhere.exit_code == 64
+    assert "no project that may be read has a job" in nowhere.output
 
 
 def report(served, project, jobs):
@@ -223,7 +239,18 @@ def test_the_gate_answers_by_its_exit_code(served, environment):
     assert once.exit_code == 2
     assert "one seed says nothing" in once.output
     assert gate("same", "--max-regress", "0.0001").exit_code == 2
-    assert gate("same", "--metric", "nope").exit_code == 3
+    nope = gate("same", "--metric", "nope")
+    assert (nope.exit_code, "--metric nope: no job" in nope.output) == (64, True)
+    margin = gate("same", "--max-regress", "abc")
+    assert (margin.exit_code, "--max-regress abc is no margin" in margin.output) == (64, True)
+    itself = gate("old")
+    assert (itself.exit_code, "apart with --batch or --baseline-batch" in itself.output) == (64, True)
+    typo = gate("same", "--baseline-batch", "b")
+    assert typo.exit_code == 64
+    assert "--baseline-batch b: there is no such batch; its id" in typo.output
+    assert f"The latest ids: {reporter.batch_id} (“b”)" in typo.output
+    assert run("check", "--project", "nobody", "--model", "m").exit_code == 64
+    assert gate("same", "--url", "http://127.0.0.1:9").exit_code == 3
     assert gate("same", "--seeds", "3").exit_code == 64
     assert run("check", "--project", "gate").exit_code == 64
     assert run("chekc").exit_code == 64
