@@ -497,8 +497,8 @@ def _reach(gaps: Sequence[float]) -> float:
     finite = sorted(gap for gap in gaps if math.isfinite(gap))
     if not finite:
         return 0.0
-    low, high = np.quantile(finite, [0.25, 0.75])
-    fence = float(high + _OUTLIER * (high - low))
+    low, high = np.quantile(finite, [0.25, 0.75]).tolist()
+    fence = high + _OUTLIER * (high - low)
     return max((gap for gap in finite if gap <= fence), default=finite[-1]) or finite[-1]
 
 

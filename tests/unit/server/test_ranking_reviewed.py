@@ -699,3 +699,12 @@ def test_a_letter_in_a_name_is_no_significance_test():
     for text in ("".join(leaderboard_latex(Ranking(view, board), 1)), matrix_latex(matrix(view, board), 1)):
         assert r"seed $\alpha$ alone" in text
         assert "No significance test" in text
+
+
+def test_a_matrix_of_the_largest_floats_has_its_shades():
+    far = {"a": 1.7e308, "b": -1.7e308, "c": 0.85e308, "e": 1.0}
+    jobs = [done(f"{m}{d}", m, d, MSE=value) for d in ("d1", "d2") for m, value in far.items()]
+
+    table = matrix(View(), board_of(jobs))
+
+    assert [table.cells[model, "d1"].step for model in "be"] == [0, 9]
