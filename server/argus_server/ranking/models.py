@@ -32,7 +32,7 @@ from argus_server.ranking.standing import TWO_DECIMALS, Standing, rank_style, st
 from argus_server.ranking.statistics import LEAST_DATASETS, Ties, fractional_ranks, skill
 from argus_server.ranking.statistics.comparisons import Floats
 from argus_server.ranking.table import Cell, Column, RankedTable, Row
-from argus_server.ranking.values import finite
+from argus_server.ranking.values import finite, mean_of
 from argus_server.ranking.verdict import give_verdict
 from argus_server.ranking.view import STATISTICS, Seeds, View, column_id
 
@@ -41,6 +41,8 @@ __all__ = ["ModelBoard", "model_board", "rank_models"]
 _PLACES = {key: place for place, key in enumerate(CONVENTIONS)}
 _KEPT_JOBS = 5000
 """The cells of larger boards are not kept for their next views: they hold every job."""
+_FAR = 1e6
+"""Beyond this no ratio of rates counts for more: see `skill`, which cuts them earlier."""
 _PERCENT = Style(100.0, 1)
 _WIN_RATE = Style(100.0, 0)
 Cells = Mapping[tuple[str, str], Entry]
@@ -107,15 +109,16 @@ def _metric_notes(view: View, board: Board, metric: str | None, higher: bool | N
 def rank_models(view: View, board: Board) -> RankedTable:
     """Return the table with one row for each model: see `rank`."""
     asked = replace(view, page=1, after="", col=())
-    table = board.memo(repr(("models", asked)), lambda: _rank_models(view, board))
-    unranked = _with_reasons(table.unranked, table, view, board)
+    table, datasets = board.memo(repr(("models", asked)), lambda: _rank_models(view, board))
+    unranked = _with_reasons(table.unranked, table, datasets, view, board)
     layout = _chosen_columns(table, view.col)
     return replace(table, unranked=unranked, layout=layout, view=replace(table.view, col=view.col))
 
 
-def _rank_models(view: View, board: Board) -> RankedTable:
+def _rank_models(view: View, board: Board) -> tuple[RankedTable, tuple[str, ...]]:
+    """Return the table, and the datasets that anybody has a value on."""
     found = model_board(view, board)
-    return _Table(view, board, found).table()
+    return _Table(view, board, found).table(), () if found.scores is None else found.scores.datasets
 
 
 def _chosen_columns(table: RankedTable, col: Sequence[str]) -> list[Column]:
@@ -158,7 +161,13 @@ class _Table:
             self._standing = stand(self._field, scores)
             label = next(key.label for key in board.keys if key.key == scores.metric)
             self._verdict = give_verdict(
-                scores, self._field, self._standing, found.seeds, view.missing, label=label
+                scores,
+                self._field,
+                self._standing,
+                found.seeds,
+                view.missing,
+                label=label,
+                of_all=not (view.dataset or view.batch or view.seed or view.host or view.user or view.where),
             )
         self._rank_style = TWO_DECIMALS if self._standing is None else rank_style(self._standing)
         self._skills = self._skill()
@@ -453,7 +462,7 @@ class _Table:
         means = {key: _mean_of(measures) for key, measures in found.items()}
         if scores is not None and field is not None and model is not None and field.imputed[:, model].any():
             sign = -1 if scores.higher else 1
-            mean = sign * float(field.values[:, model].mean())
+            mean = sign * mean_of(field.values[:, model].tolist())
             means[scores.metric] = Measure(mean, mean, None, len(field.datasets))
         return means
 
@@ -528,10 +537,12 @@ class _Table:
             return skill(field.values, field.models.index(own))
         if self._meanings[scores.metric].role != "cost":
             return None  # a rate has a zero and can be divided; accuracy, R² and AUC are no ratio scales
-        raw = -field.values
+        raw, baseline = -field.values, field.models.index(own)
         if not (raw[~np.isnan(raw)] > 0).all():
             return None
-        return skill(1 / raw, field.models.index(own))
+        with np.errstate(over="ignore", under="ignore"):
+            slower = raw[:, [baseline]] / raw  # 1 / rate as a share of the baseline's: finite in itself
+        return skill(np.clip(slower, 1 / _FAR, _FAR), baseline)
 
 
 _NOTHING = Cell()
@@ -539,10 +550,7 @@ _NOTHING = Cell()
 
 def _mean_of(measures: Sequence[Measure]) -> Measure:
     numbers = [measure.number for measure in measures if measure.number is not None]
-    try:
-        mean = math.fsum(numbers) / len(numbers)
-    except OverflowError:
-        mean = sum(number / len(numbers) for number in numbers)
+    mean = mean_of(numbers)
     stds = [measure.std for measure in measures]
     spread = None
     if all(std is not None for std in stds):
@@ -602,7 +610,9 @@ def _sorted(rows: list[Row], columns: Sequence[Column], sort: str, *, descends: 
 # --- why cells are missing ----------------------------------------------------------------------
 
 
-def _with_reasons(rows: Sequence[Row], table: RankedTable, view: View, board: Board) -> list[Row]:
+def _with_reasons(
+    rows: Sequence[Row], table: RankedTable, datasets: Sequence[str], view: View, board: Board
+) -> list[Row]:
     """Return the rows without a place, with what the jobs that are not done say; and models without any."""
     known = {row.model or "" for row in (*table.rows, *rows)}
     metric = table.ranked_by
@@ -613,12 +623,14 @@ def _with_reasons(rows: Sequence[Row], table: RankedTable, view: View, board: Bo
         msgspec.structs.replace(row, gaps=[_told(gap, row.model or "", unfinished) for gap in row.gaps])
         for row in rows
     ]
-    datasets = [name for name, _ in board.names("dataset") if not view.dataset or name in view.dataset]
     started = sorted({model for model, _ in unfinished} - known - {name for name, _ in board.names("model")})
     for model in started:
         if (view.model and model not in view.model) or view.q.lower() not in model.lower():
             continue
-        gaps = [_told(Gap(dataset, "never"), model, unfinished) for dataset in datasets]
+        its = {
+            name for one, name in unfinished if one == model and (not view.dataset or name in view.dataset)
+        }
+        gaps = [_told(Gap(name, "never"), model, unfinished) for name in sorted({*datasets, *its})]
         none = Cell(0, f"0/{len(datasets)}", 0.0)
         told.append(Row(None, model or None, None, None, {}, n=0, statistics={"datasets": none}, gaps=gaps))
     return told

@@ -28,6 +28,7 @@ from argus_server.ranking.statistics import (
     win_loss,
 )
 from argus_server.ranking.statistics.comparisons import Floats
+from argus_server.ranking.values import finite, mean_of
 from argus_server.ranking.verdict import overall_text, p_text
 from argus_server.ranking.view import View
 
@@ -169,9 +170,9 @@ def _style(scores: Scores, field: Field, board: Board) -> tuple[str, Style]:
     known = next(key.meaning for key in board.keys if key.key == scores.metric)
     numbers = [abs(float(number)) for number in field.values.flat if not math.isnan(number)]
     unit, scale = choose_unit(known.unit, numbers)
-    means = np.nanmean(field.values, axis=0) if len(field.values) else np.zeros(0)
-    apart = np.abs(means[:, None] - means[None, :]).ravel()
-    return unit, choose_style([float(number) for number in apart], (), (), scale)
+    means = [mean_of(column[~np.isnan(column)].tolist()) for column in field.values.T]
+    apart = [abs(a - b) for a in means for b in means]
+    return unit, choose_style([number for number in apart if math.isfinite(number)], (), (), scale)
 
 
 def _nothing(view: View, board: Board, metric: str | None, notes: Sequence[str]) -> PairTable:
@@ -267,9 +268,7 @@ def _pairs(
         for j, b in enumerate(names):
             if i == j:
                 continue
-            apart = sign * (measured[:, order[i]] - measured[:, order[j]])
-            apart = apart[~np.isnan(apart)]
-            mean = float(apart.mean()) if len(apart) and math.isfinite(float(apart.mean())) else None
+            mean = _mean_difference(sign * measured[:, order[i]], sign * measured[:, order[j]])
             text = "" if mean is None else style.number(mean)
             why, is_told = tested.why_untested(i, j), bool(separated[i, j])
             found[a, b] = Pair(
@@ -286,6 +285,18 @@ def _pairs(
                 why,
             )
     return found
+
+
+def _mean_difference(a: Floats, b: Floats) -> float | None:
+    """Return the mean of a − b where both have a value; None without any, or if no float is so large."""
+    both = ~(np.isnan(a) | np.isnan(b))
+    if not both.any():
+        return None
+    with np.errstate(over="ignore"):
+        apart = a[both] - b[both]
+    if np.isfinite(apart).all():
+        return mean_of(apart.tolist())
+    return finite(2 * mean_of((a[both] / 2 - b[both] / 2).tolist()))
 
 
 def _sentence(

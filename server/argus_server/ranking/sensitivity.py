@@ -14,14 +14,13 @@ from argus_server.ranking.board import Board
 from argus_server.ranking.models import ModelBoard, model_board
 from argus_server.ranking.scores import Field, Scores, choose_field, scores_of
 from argus_server.ranking.statistics import (
-    RELATIVE_TIE,
     Ties,
     average_ranks,
     fractional_ranks,
     pairwise_average_ranks,
     win_loss,
 )
-from argus_server.ranking.statistics.comparisons import Floats
+from argus_server.ranking.statistics.comparisons import Floats, outcomes_between
 from argus_server.ranking.view import Missing, Seeds, View
 
 __all__ = ["MOST_MODELS", "Sensitivity", "Variant", "rank_sensitivity"]
@@ -203,8 +202,10 @@ def _seed_choices(found: ModelBoard, scores: Scores) -> tuple[list[tuple[str, Sc
 
 
 def _same_scores(a: Scores, b: Scores) -> bool:
-    same = a.models == b.models and a.datasets == b.datasets
-    return same and np.allclose(a.values, b.values, rtol=RELATIVE_TIE, atol=0.0, equal_nan=True)
+    if a.models != b.models or a.datasets != b.datasets:
+        return False
+    _, tied = outcomes_between(a.values, b.values)
+    return bool((tied | (np.isnan(a.values) & np.isnan(b.values))).all())
 
 
 def _same_boards(names: Sequence[str]) -> list[str]:
@@ -229,7 +230,7 @@ def _order(names: Sequence[str], values: Floats, ties: Ties = _RANKS) -> dict[st
     """Return the places of models by values, lower is better, that tie as `ties` says; NaN has none."""
     known = [(name, value) for name, value in zip(names, values, strict=True) if not np.isnan(value)]
     numbers = np.array([value for _, value in known])
-    better = numbers[None, :] < numbers[:, None] - ties.slack(numbers[:, None], numbers[None, :])
+    better, _ = outcomes_between(numbers[None, :], numbers[:, None], ties)
     return {name: 1 + int(count) for (name, _), count in zip(known, better.sum(axis=1), strict=True)}
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from argus_core.events import number_or_none
 
-__all__ = ["finite", "flatten", "raw_text"]
+__all__ = ["finite", "flatten", "mean_of", "raw_text"]
 
 
 _NESTED = frozenset({dict, type(None)})
@@ -38,6 +38,14 @@ def finite(value: Any) -> float | None:
         return value if math.isfinite(value) else None
     number = number_or_none(value)
     return number if number is not None and math.isfinite(number) else None
+
+
+def mean_of(numbers: Sequence[float]) -> float:
+    """Return the mean of finite numbers, one at least: finite also where their sum is not."""
+    try:
+        return math.fsum(numbers) / len(numbers)
+    except OverflowError:
+        return sum(number / len(numbers) for number in numbers)
 
 
 def raw_text(value: Any) -> str:

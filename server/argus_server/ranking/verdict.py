@@ -48,15 +48,32 @@ class _Sentences:
 
 
 def give_verdict(
-    scores: Scores, field: Field, standing: Standing, seeds: Seeds, missing: Missing, *, label: str = ""
+    scores: Scores,
+    field: Field,
+    standing: Standing,
+    seeds: Seeds,
+    missing: Missing,
+    *,
+    label: str = "",
+    of_all: bool = True,
 ) -> Verdict:
-    """Return the verdict on a field; `label` is what people call the metric, if not by its name."""
+    """Return the verdict on a field.
+
+    Args:
+        scores: where the field comes from.
+        field: what is ranked.
+        standing: how.
+        seeds: how the jobs of a cell became one number.
+        missing: the policy that chose the field.
+        label: what people call the metric, if not by its name.
+        of_all: whether the scores are of all jobs, or of those that a view chooses.
+    """
     scores = replace(scores, metric=label or scores.metric)
     said = _Sentences()
     names = [scores.models[place] for place in field.models]
     n, k = field.values.shape
     if k < 2 or n < 1:
-        _say_nothing_to_compare(said, scores, names, n, missing)
+        _say_nothing_to_compare(said, scores, names, n, missing, of_all=of_all)
         return Verdict(tuple(names), phrases=tuple(said.phrases), untested=standing.why_untested)
     leaders = [names[model] for model in standing.leaders]
     close = [names[model] for model in standing.close]
@@ -76,11 +93,12 @@ def give_verdict(
 
 
 def _say_nothing_to_compare(
-    said: _Sentences, scores: Scores, names: Sequence[str], n: int, missing: Missing
+    said: _Sentences, scores: Scores, names: Sequence[str], n: int, missing: Missing, *, of_all: bool
 ) -> None:
     total = len(scores.datasets)
     if not total:
-        said.say(f"No model has a finite {scores.metric}: nothing is ranked.")
+        where = "" if of_all else " among the jobs of this view"
+        said.say(f"No model has a finite {scores.metric}{where}: nothing is ranked.")
     elif missing == "shared" and not n:
         said.say(f"No dataset has a {scores.metric} of every model: nothing is ranked.")
     elif missing == "pairwise" and not names:

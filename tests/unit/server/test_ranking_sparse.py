@@ -1,12 +1,18 @@
 """Boards with so few values that some models, or all, are compared with nobody."""
 
+import math
+
 import pytest
 from unit.server.test_ranking import board_of, done
 from unit.server.wire import done as done_event
 from unit.server.wire import start
 
+from argus_server.ranking.board import MemoryBoard
+from argus_server.ranking.gaps import Unfinished
+from argus_server.ranking.matrix import matrix
 from argus_server.ranking.pairs import rank_pairs
 from argus_server.ranking.rank import rank
+from argus_server.ranking.registry import Settings
 from argus_server.ranking.sensitivity import rank_sensitivity
 from argus_server.ranking.view import View
 
@@ -165,3 +171,73 @@ def test_every_page_of_models_opens_where_models_are_compared_with_nobody(sparse
     assert "2 models ranked" not in page
     badge = sparse.get("/p/apart/badge/a?group=model&missing=shared")
     assert "not ranked" in badge.text
+
+
+# --- words and numbers at the ends ----------------------------------------------------------------
+
+
+def test_that_no_model_has_a_value_is_said_of_the_jobs_that_a_view_chooses():
+    values = {("a", "d1"): 1.0, ("b", "d1"): 2.0, ("a", "d2"): math.nan, ("b", "d2"): math.nan}
+
+    assert models(values, dataset=("d2",)).verdict.text == (
+        "No model has a finite MSE among the jobs of this view: nothing is ranked."
+    )
+    every = models({("a", "d1"): math.nan})
+    assert every.verdict.text == "No model has a finite MSE: nothing is ranked."
+
+
+def test_coverage_is_of_the_same_datasets_for_every_model():
+    jobs = [done(m, m, "d1", MSE=v) for m, v in (("a", 1.0), ("b", 2.0))] + [done("x", "a", "d2", MAE=1.0)]
+    running = {("new", name): Unfinished("b", "r", "running") for name in ("d1", "d3")}
+    asked = View(group="model")
+
+    table = rank(asked, MemoryBoard("p", board_of(jobs).keys, jobs, Settings(), (), lambda: running))
+
+    (new,) = table.unranked
+    rows = [*table.rows, new]
+    assert [row.statistics["datasets"].display for row in rows] == ["1/1", "1/1", "0/1"]
+    assert [(gap.dataset, gap.kind) for gap in new.gaps] == [("d1", "running"), ("d3", "running")]
+
+
+LARGE = 1.7e308
+
+
+def test_values_near_the_largest_of_floats_have_means_and_differences():
+    values = {
+        (m, f"d{d}"): v for d in range(8) for m, v in (("a", LARGE), ("b", -LARGE / 3), ("c", LARGE / 2))
+    }
+    values[("a", "d0")] = LARGE / 4
+    del values[("a", "d1")]
+
+    imputed = models(values, missing="impute:worst")
+
+    means = {row.model: row.cells["MSE"].raw for row in imputed.rows}
+    assert means["a"] == pytest.approx(LARGE * ((6 + 1 / 4 + 1 / 2) / 8))
+    pairs = rank_pairs(View(missing="pairwise"), board(values)).pairs
+    assert pairs["a", "c"].difference == pytest.approx(LARGE * ((6 / 2 - 1 / 4) / 7))
+    assert pairs["c", "b"].difference == pytest.approx(LARGE * (5 / 6))
+    for missing in POLICIES:
+        for seeds in ("mean", "median"):
+            rank_sensitivity(View(missing=missing, seeds=seeds), board(values))
+        for content in ("mean", "delta"):
+            matrix(View(missing=missing, cell=content), board(values))
+
+
+def test_a_difference_that_no_float_can_hold_is_blank():
+    values = {(m, f"d{d}"): v for d in range(2) for m, v in (("a", LARGE), ("b", -LARGE))}
+
+    assert rank_pairs(View(), board(values)).pairs["a", "b"].difference is None
+
+
+def test_rates_however_small_have_a_skill():
+    jobs = [
+        done(f"{m}{d}", m, f"d{d}", Samples_Per_Second=v)
+        for d in range(2)
+        for m, v in (("a", 1e-310), ("b", 2e-310), ("c", 5e-324))
+    ]
+    asked = View(group="model", baseline="a", metric="Samples_Per_Second")
+
+    table = rank(asked, board_of(jobs))
+
+    skills = {row.model: row.statistics["skill"].raw for row in table.rows}
+    assert skills == {"b": pytest.approx(0.5), "a": 0.0, "c": pytest.approx(-99.0)}
