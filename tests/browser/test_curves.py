@@ -174,6 +174,22 @@ def test_log_scale_and_time_are_in_the_address_and_survive_a_reload(page):
     expect(page.get_by_label("log scale")).to_be_checked()
 
 
+def test_the_axis_of_a_few_epochs_has_a_tick_at_each_and_none_between(page, training):
+    training.start("short", "RNN", 0, epochs=3)
+    training.done("short", MSE=0.4)
+    plot = opened(page, "/p/p/jobs/b/short")
+    ticks = plot.locator(".xtick text")
+
+    expect(ticks).to_have_text(["0", "1", "2"])
+    page.get_by_label("Zoom in").first.click()
+    until(page, "_fullLayout.xaxis.range[0] > 0.2")
+    expect(ticks).to_have_text(["1"])
+
+    opened(page)
+    expect(ticks.first).to_have_text("0")
+    assert [int(text) for text in ticks.all_text_contents()] == [0, 5, 10, 15, 20, 25]
+
+
 def test_every_metric_of_the_epochs_can_be_chosen(page):
     opened(page)
     assert page.locator(".figure").count() == 1

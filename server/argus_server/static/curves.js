@@ -119,9 +119,19 @@ async function draw(root) {
     if (!traces.length) continue;
     if (!plot.classList.contains("js-plotly-plot")) prepare(root, figure, plot);
     await window.Plotly.react(plot, traces, layoutOf(root, figure), CONFIG);
+    if (!plot.dataset.jsWhole) plot.on("plotly_relayout", () => wholeEpochs(root, plot));
+    plot.dataset.jsWhole = "yes";
+    await wholeEpochs(root, plot);
     plot.dataset.jsPoints = Math.max(...traces.map((item) => item.x.length));
     showLast(root, figure);
   }
+}
+
+/* There is no epoch 0.5: where Plotly would have ticks between epochs, each has one. */
+function wholeEpochs(root, plot) {
+  const [low, high] = plot._fullLayout.xaxis.range;
+  const step = !chosen(root).byTime && high - low < 7 ? 1 : null;
+  return step === (plot.layout.xaxis.dtick ?? null) ? null : window.Plotly.relayout(plot, { "xaxis.dtick": step });
 }
 
 function prepare(root, figure, plot) {
