@@ -123,10 +123,11 @@ def leaderboard(
 
     Raises:
         SettingsError: no server is known.
-        ReadError: the server has no answer; the message says why.
+        ReadError: the server has no answer, or no such metric, model, dataset, batch, seed or parameter; the
+            message says why.
     """
     name = project or Settings.from_environment().project
-    params = {**view, "group": group, "metric": metric}
+    params = {**view, "group": group, "metric": metric, "strict": 1}
     return records(Server(url, token).ask("api", "projects", name, "leaderboard", params=params))
 
 

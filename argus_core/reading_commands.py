@@ -131,15 +131,29 @@ def leaderboard(
         if not sign:
             raise click.UsageError(f"--view takes NAME=VALUE, got {item!r}")
         params.setdefault(name, []).append(value)
-    params |= {"group": [group], "metric": [metric or ""], "sort": [sort or ""]}
-    found = asked(server_at(url, token), "api", "projects", project, "leaderboard", params=params)
+    params |= {"group": [group], "metric": [metric or ""], "sort": [sort or ""], "strict": ["1"]}
+    server = server_at(url, token)
+    found = asked(server, "api", "projects", project, "leaderboard", params=params)
     if as_json:
         click.echo(json.dumps(found))
         return
     console = Console(soft_wrap=True, highlight=False)
     if said := found.get("verdict"):
         console.print(plain(said["text"]))
+    if not found["total"] and not found.get("not_ranked"):
+        console.print(plain(_why_empty(server, project)))
+        return
     _print_table(console, found, limit, params.get("col", ()))
+
+
+def _why_empty(server: Server, project: str) -> str:
+    """Return why a leaderboard has no row, as its page says it."""
+    listed = asked(server, "api", "projects")["projects"]
+    counts: dict[str, int] = next((item["jobs"] for item in listed if item["project"] == project), {})
+    there = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    if counts.get("done"):
+        return f"No done job passes this view; the project has {there}."
+    return f"No job has finished its test yet: {there}." if there else "No job yet."
 
 
 def _print_table(

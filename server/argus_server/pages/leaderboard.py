@@ -44,6 +44,7 @@ from argus_server.pages.visitors import shown_states, shown_table
 from argus_server.ranking.board import Board
 from argus_server.ranking.leader import Leader, leader
 from argus_server.ranking.rank import Ranking, rank
+from argus_server.ranking.strict import require_known, require_parameters
 from argus_server.ranking.table import RankedTable
 from argus_server.ranking.view import View
 from argus_server.ranking.without_result import WithoutResult, without_result
@@ -190,7 +191,15 @@ def leaderboard_as_csv(request: AnyRequest) -> Response[Any]:
 )
 @in_thread
 def leaderboard_as_json(request: AnyRequest) -> Response[Any]:
-    """Return every row of the view as JSON: raw values and what the page shows."""
+    """Return every row of the view as JSON: raw values and what the page shows.
+
+    `strict=1` refuses what the board does not have; without it, a note says so as on the page.
+    """
+    if request.query_params.get("strict") == "1":
+        require_parameters(set(request.query_params) - {"strict"})
+        view = asked_view(request)
+        with queries_of(request).board(name_in(request, "project"), view) as board:
+            require_known(view, board)
     return _export(request, leaderboard_json, models_json, "application/json")
 
 

@@ -154,6 +154,36 @@ def test_in_a_terminal_no_line_of_the_table_is_wider_than_it(environment, monkey
         assert "evil" in output
 
 
+def test_a_leaderboard_of_what_there_is_not_is_refused_by_name(served, environment):
+    for asked, said in (
+        ({"metric": "Nope"}, "metric=Nope: no job of this project has reported a metric 'Nope'; there are "),
+        ({"dataset": "zz"}, "dataset=zz: no done job of this view has it; there are d1, d2"),
+        ({"model": ["a", "zz"]}, "model=zz: "),
+        ({"group": "model", "baseline": "zz"}, "baseline=zz: "),
+        ({"sort": "Latency_P5"}, "sort=Latency_P5: .*did you mean "),
+        ({"where": "Nope<1"}, "where=Nope: "),
+        ({"batch": "zz"}, "batch=zz: "),
+        ({"banana": 1}, "banana= is no parameter"),
+    ):
+        with pytest.raises(ReadError, match=said):
+            argus_core.leaderboard("p", **asked)
+    assert argus_core.leaderboard("p", group="model", sort="win_rate")
+    banana = run("leaderboard", "p", "--view", "banana=1")
+    assert (banana.exit_code, "banana= is no parameter" in banana.output) == (64, True)
+    assert run("leaderboard", "p", "--view", "seed=0", "--sort", "model").exit_code == 0
+
+
+def test_a_leaderboard_without_a_row_says_why(served, environment):
+    reporter = argus_core.Reporter("b", project="broken", url=served.url, token=served.tokens["report"])
+    with reporter, pytest.raises(RuntimeError), reporter.job(model="a", dataset="d"):
+        raise RuntimeError("x")
+
+    said = run("leaderboard", "broken")
+    assert said.output.strip() == "No job has finished its test yet: 1 failed."
+    none = run("leaderboard", "p", "--view", "where=MSE>100")
+    assert "No done job passes this view; the project has 5 done." in none.output
+
+
 def test_what_is_no_project_has_no_leaderboard(environment):
     assert run("leaderboard", "nobody").exit_code == 64
 
