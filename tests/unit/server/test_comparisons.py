@@ -359,6 +359,18 @@ def test_the_page_of_sensitivity_draws_a_line_for_each_model(filled):
     ]
 
 
+def test_models_and_pairs_say_how_many_comparisons_each_corrects_for(filled):
+    models = LexborHTMLParser(filled.page("/p/p/leaderboard?group=model&sort=MSE&metric=MSE"))
+    pairs = LexborHTMLParser(filled.page("/p/p/pairs?metric=MSE"))
+
+    told, foot = models.css_first("#told"), pairs.css_first("p.foot")
+    assert "compared with the best of its group only; pairs corrects for all pairs" in told.text()
+    assert "The table of models compares each model with the best of its group only" in foot.text()
+    for link in (told.css_first("a[href*=pairs]"), foot.css_first("a")):
+        assert "metric=MSE" in link.attributes["href"]
+        assert filled.get(link.attributes["href"], html=True).status_code == 200
+
+
 def test_the_page_of_quality_against_cost_says_over_which_datasets(filled):
     filled.store.add_events(job("late", "Alpha", "d9", 1, MSE=1.0))
     filled.store.add_events(
