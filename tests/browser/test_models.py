@@ -53,6 +53,21 @@ def test_without_a_script_models_are_ranked_compared_and_taken_along(browser, se
     context.close()
 
 
+def test_on_a_phone_quality_against_cost_shows_its_chart_above_its_table(browser, server, training):
+    context = browser.new_context(base_url=server.url, viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.goto(server.sign_in_url)
+    page.goto("/p/p/pareto")
+
+    figure, table = page.locator("#diagram").bounding_box(), page.locator("#board").bounding_box()
+    assert figure["width"] > 300
+    assert table["width"] > 300
+    assert figure["y"] + figure["height"] <= table["y"]
+    assert page.locator("figcaption").bounding_box()["height"] < 100
+    assert page.evaluate("document.documentElement.scrollHeight") < 1200
+    context.close()
+
+
 def test_the_last_missing_result_ranks_a_model_while_the_page_is_open(browser, server, training):
     context = browser.new_context(base_url=server.url)
     page = context.new_page()
