@@ -66,7 +66,9 @@ def _change(request: AnyRequest, form: FormMultiDict) -> Response[Any]:
     def change(known: Settings) -> Settings:
         if str(form.get("version", "")) != _version(known):
             raise BadSettings("somebody else changed the settings meanwhile", _MEANWHILE)
-        return read_form(form, known, names_of(known))
+        changed = read_form(form, known, names_of(known))
+        changed.check_labels(names_of(known))
+        return changed
 
     try:
         _store(request).change(name, change)
@@ -97,7 +99,10 @@ def _put(request: AnyRequest, body: bytes) -> Response[bytes]:
         raise BadSettings("the body is empty; send the settings as JSON, {} for none")
     settings = Settings.decode(body.decode("utf-8", "surrogateescape"))
     check_view(settings.default_view)
-    return _as_json(_store(request).change(name_in(request, "project"), lambda _: settings))
+    name = name_in(request, "project")
+    names = {**_names(request), "key": [item.key for item in _store(request).registry(name)]}
+    settings.check_labels(names)
+    return _as_json(_store(request).change(name, lambda _: settings))
 
 
 def _as_json(settings: Settings) -> Response[bytes]:

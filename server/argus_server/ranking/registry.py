@@ -7,7 +7,7 @@ setting can be taken back.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -133,6 +133,33 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
                         f"{name!r} is shown by {len(shown)} characters; {_MAX_TEXT} are the most",
                         (kind, name),
                     )
+
+    def check_labels(self, names: Mapping[str, Iterable[str]]) -> None:
+        """Raise `BadSettings` if something would be shown under the name or the label of something else.
+
+        Args:
+            names: `model`, `dataset` and `key` → what there is of it in the project.
+        """
+        metrics = {key: setting.label for key, setting in self.metrics.items() if not setting.alias_of}
+        keys = [key for key in names.get("key", ()) if not self.metric(key).alias_of]
+        for kind, labels, known in (
+            ("model", self.models, names.get("model", ())),
+            ("dataset", self.datasets, names.get("dataset", ())),
+            ("label", metrics, keys),
+        ):
+            of_names, shown = set(known), dict[str, str]()
+            for name, label in sorted(labels.items()):
+                if label in ("", name):
+                    continue
+                if label in of_names:
+                    raise BadSettings(
+                        f"{name!r} cannot be shown as {label!r}: that is another name", (kind, name)
+                    )
+                if label in shown:
+                    raise BadSettings(
+                        f"{name!r} cannot be shown as {label!r}: {shown[label]!r} is shown so", (kind, name)
+                    )
+                shown[label] = name
 
     def metric(self, key: str) -> MetricSetting:
         """Return what is set of a metric."""

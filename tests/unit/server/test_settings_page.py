@@ -172,6 +172,29 @@ def test_after_a_mistake_the_form_holds_what_was_typed_and_can_be_sent_mended(fo
     assert filled.store.credentials.public_projects() == {"p"}
 
 
+def test_nothing_is_shown_under_the_name_or_the_label_of_another(form, filled):
+    names = [value for name, value in form.fields if name == "model"]
+    first, second = names[0], names[1]
+    for field, value, row, said in (
+        ("model_label", second, 0, "that is another name"),
+        ("label", "mse", row_of(form, "MSE"), "that is another name"),
+    ):
+        tried = Form(filled, Grant("admin"))
+        answer = tried.fill(field, value, row).send()
+        assert answer.status_code == 422
+        (wrong,) = LexborHTMLParser(answer.text).css("[aria-invalid=true]")
+        assert wrong.attributes["name"] == field
+        assert said in answer.text
+    twice = Form(filled, Grant("admin")).fill("model_label", "same", 0).fill("model_label", "same", 1).send()
+    assert (twice.status_code, "is shown so" in html.unescape(twice.text)) == (422, True)
+    assert filled.store.settings.read("p") == Settings()
+    by_json = filled.request("PUT", "/api/projects/p/settings", json={"models": {first: second}})
+    assert by_json.status_code == 422
+    aliased = Form(filled, Grant("admin"))
+    aliased.fill("alias_of", "MSE", row_of(aliased, "mse")).fill("label", "mse", row_of(aliased, "MSE"))
+    assert aliased.send().status_code == 303
+
+
 def test_who_saves_over_somebody_elses_change_is_told(form, filled):
     other = Form(filled, Grant("admin"))
     other.fill("baseline", "m1").send()
