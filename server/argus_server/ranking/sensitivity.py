@@ -171,7 +171,7 @@ def _policies(scores: Scores, asked: Missing) -> tuple[list[Missing], list[str]]
         field = choose_field(scores, policy)
         if policy == asked:
             continue
-        if any(_same_field(field, other) for other in seen):
+        if field.models and any(_same_field(field, other) for other in seen):
             same.append(policy)
         else:
             seen.append(field)
