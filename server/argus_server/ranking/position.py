@@ -141,7 +141,8 @@ def _row(
     style = choose_style(numbers, [together.std] if together.std else [], _contest(numbers), scale)
     values = [value for other in seeds if (value := finite(other)) is not None]
     means = beside.means.get(key.key, {})
-    own, rivals = means.get(beside.model), [mean for mean in means.values() if mean is not None]
+    named = {model: mean for model, mean in means.items() if model}  # jobs without a model are none
+    own, rivals = named.get(beside.model), [mean for mean in named.values() if mean is not None]
     ranks = beside.counts and meaning.direction != "unknown" and meaning.role in ("quality", "cost")
 
     def place(value: float | None, among: Sequence[float]) -> Place | None:

@@ -87,6 +87,16 @@ def test_each_metric_stands_beside_its_cell_its_seeds_and_the_models_of_its_data
     assert metrics["note"] == ["x", "x", "–", "–", "–"]
 
 
+def test_jobs_without_a_model_are_no_model_to_stand_among(server):
+    for name, model, value in (("a", "a", 1.0), ("b", "b", 2.0), ("x", None, 0.5)):
+        server.send(*run(name, model, 0, MSE=value))
+
+    def among(name):
+        return table(tree(server, f"/p/p/jobs/b/{name}"), "Metrics as reported")["MSE ↓"][-1]
+
+    assert (among("a"), among("x")) == ("1 of 2 models", "–")
+
+
 def test_where_all_are_alike_nobody_is_first(full):
     full.send(*run("PatchTST-2", "PatchTST", 2, MSE=0.32, R2=0.8, Size=7))
     full.send(*run("PatchTST-3", "PatchTST", 3, MSE=0.30, R2=0.8, Size=7))
