@@ -29,7 +29,7 @@ def swallowed_errors():
         raise AssertionError(f"{len(errors)} swallowed errors") from errors[0]
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
     """Run the default tests on every core, and those that are named on the command line as ever."""
     return None if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0

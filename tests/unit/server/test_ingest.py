@@ -124,7 +124,7 @@ def test_a_body_that_expands_too_far_is_refused_before_it_is_held(small_server):
     ("encoding", "content", "status"),
     [
         ("gzip", b"not gzip", 400),
-        ("gzip", gzip.compress(b"[]" * 99)[:-12], 400),
+        ("gzip", gzip.compress(b"[]" * 99, mtime=0)[:-12], 400),
         ("br", b"x", 415),
         ("deflate", zlib.compress(b"[]"), 415),
     ],
