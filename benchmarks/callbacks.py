@@ -675,6 +675,8 @@ VERDICT = {True: "met", False: "MISSED", None: ""}
 
 def main() -> None:
     """Measure what was asked for, and print it."""
+    if unknown := set(sys.argv[1:]) - set(FRAMEWORKS):
+        raise SystemExit(f"not a framework: {', '.join(sorted(unknown))}; there are {', '.join(FRAMEWORKS)}")
     print("| what | figure | beside | goal | |\n|---|---|---|---|---|")
     for name in sys.argv[1:] or FRAMEWORKS:
         child = subprocess.run(

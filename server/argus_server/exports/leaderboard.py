@@ -134,10 +134,7 @@ def _row(row: Row) -> dict[str, Any]:
         "superseded_by": list(row.superseded_by) if row.superseded_by else None,
         "n": row.n,
         "cells": {key: _raw(cell) for key, cell in present.items()},
-        "display": {
-            key: f"{cell.display}{'†' if cell.is_close else ''} {cell.beside(row.n)}".rstrip()
-            for key, cell in present.items()
-        },
+        "display": {key: _with_spread(cell.display, cell, row.n) for key, cell in present.items()},
         "best": [key for key, cell in present.items() if cell.mark == "best"],
         "second": [key for key, cell in present.items() if cell.mark == "second"],
         "separation": separation_record(row.separation),
@@ -201,4 +198,9 @@ def _markdown_cell(cell: Cell, jobs: int) -> str:
         return ABSENT
     text = markdown_text(cell.display)
     text = {"best": f"**{text}**", "second": f"<u>{text}</u>"}.get(cell.mark, text)
-    return f"{text}{'†' if cell.is_close else ''} {cell.beside(jobs)}".rstrip()
+    return _with_spread(text, cell, jobs)
+
+
+def _with_spread(text: str, cell: Cell, jobs: int) -> str:
+    beside = cell.beside(jobs)
+    return f"{text}{'†' if cell.is_close else ''}{' ' if beside else ''}{beside}"
