@@ -18,7 +18,7 @@ _MOST_NAMED = 3
 _SHORT = 12
 EXPLAINED: dict[FlagKind, str] = {
     "single seed": "one seed: nothing is known of the spread between seeds",
-    "unequal seeds": "fewer or more seeds than most others",
+    "unequal seeds": "not as many seeds as the median of its dataset",
     "best of": "the best of several seeds: it favours models with more seeds",
     "commits": "its jobs ran different commits",
     "epochs": "its jobs trained different numbers of epochs",
@@ -28,15 +28,22 @@ EXPLAINED: dict[FlagKind, str] = {
 Cells = Mapping[tuple[str, str], Entry]
 
 
-def flag_cells(cells: Cells, metric: str | None, seeds: Seeds) -> dict[tuple[str, str], tuple[Flag, ...]]:
-    """Return (model, dataset) → its flags. Seeds are compared with those of the others of its dataset."""
+def flag_cells(
+    cells: Cells, metric: str | None, seeds: Seeds, *, of_some: bool = False
+) -> dict[tuple[str, str], tuple[Flag, ...]]:
+    """Return (model, dataset) → its flags. Seeds are compared with those of the others of its dataset.
+
+    `of_some`: the cells are of some jobs only, those that conditions let through; the flags say so.
+    """
     counts = {cell: _seeds_of(entry, metric) for cell, entry in cells.items()}
-    usual = _usual(counts)
+    by_dataset = _by_dataset(counts)
+    medians = {dataset: _median(some) for dataset, some in by_dataset.items()}
     found = {}
     for cell, entry in cells.items():
-        n = counts[cell]
+        n, dataset = counts[cell], cell[1]
+        beside = _beside(n, by_dataset[dataset], dataset, of_some=of_some) if n else ""
         flags = [
-            *_of_seeds(n, usual.get(cell[1], n), f" on {cell[1]}" if cell[1] else "", seeds),
+            *_of_seeds(n, medians.get(dataset, n), beside, seeds),
             *_of_commits(entry.jobs),
             *_of_epochs([entry]),
         ]
@@ -48,7 +55,7 @@ def flag_cells(cells: Cells, metric: str | None, seeds: Seeds) -> dict[tuple[str
 def flag_models(cells: Cells, metric: str | None, seeds: Seeds) -> dict[str, tuple[Flag, ...]]:
     """Return model → its flags over all datasets."""
     counts = {cell: _seeds_of(entry, metric) for cell, entry in cells.items()}
-    usual = _usual(counts)
+    usual = {dataset: _median(some) for dataset, some in _by_dataset(counts).items()}
     entries: dict[str, list[tuple[str, Entry]]] = {}
     for (model, dataset), entry in cells.items():
         entries.setdefault(model, []).append((dataset, entry))
@@ -62,7 +69,7 @@ def flag_models(cells: Cells, metric: str | None, seeds: Seeds) -> dict[str, tup
         if single:
             flags.append(Flag("single seed", f"one seed on {_named(single)}"))
         if unequal:
-            flags.append(Flag("unequal seeds", f"fewer or more seeds than most others on {_named(unequal)}"))
+            flags.append(Flag("unequal seeds", f"not as many seeds as the median on {_named(unequal)}"))
         if seeds == "best" and any(counts[model, name] > 1 for name, _ in some):
             most = max(counts[model, name] for name, _ in some)
             flags.append(Flag("best of", f"the best of up to {most} seeds"))
@@ -79,23 +86,55 @@ def _seeds_of(entry: Entry, metric: str | None) -> int:
     return len(entry.jobs) if metric is None else (measure.n or 0) if measure is not None else 0
 
 
-def _usual(counts: Mapping[tuple[str, str], int]) -> dict[str, int]:
-    """Return dataset → how many seeds most of its cells have; of equally common numbers the larger."""
-    by_dataset: dict[str, Counter[int]] = {}
+def _by_dataset(counts: Mapping[tuple[str, str], int]) -> dict[str, Counter[int]]:
+    """Return dataset → how many of its cells have how many seeds, of those that have any."""
+    found: dict[str, Counter[int]] = {}
     for (_, dataset), n in counts.items():
         if n:
-            by_dataset.setdefault(dataset, Counter())[n] += 1
-    return {dataset: max(some, key=lambda n: (some[n], n)) for dataset, some in by_dataset.items()}
+            found.setdefault(dataset, Counter())[n] += 1
+    return found
 
 
-def _of_seeds(n: int, usual: int, where: str, seeds: Seeds) -> Iterable[Flag]:
+def _median(counts: Counter[int]) -> int:
+    """Return how many seeds the cell in the middle has; of two in the middle the larger number."""
+    below = 0
+    for n, times in sorted(counts.items()):
+        below += times
+        if 2 * below > counts.total():
+            return n
+    raise ValueError("a dataset without cells has no median")
+
+
+def _of_seeds(n: int, median: int, beside: str, seeds: Seeds) -> Iterable[Flag]:
     if n == 1:
-        more = f"; most others{where} have {usual}" if usual > 1 else ""
+        more = f"; {beside}" if beside else ""
         yield Flag("single seed", f"one seed: nothing is known of its spread{more}")
-    elif n and n != usual:
-        yield Flag("unequal seeds", f"{n} seeds; most others{where} have {usual}")
+    elif n and n != median:
+        yield Flag("unequal seeds", f"{n} seeds; {beside}")
     if seeds == "best" and n > 1:
         yield Flag("best of", f"the best of {n} seeds")
+
+
+def _beside(n: int, counts: Counter[int], dataset: str, *, of_some: bool) -> str:
+    """Return how many seeds the other cells of the dataset have; empty without any, or where all have one.
+
+    One number stands for them only if most of them have it, else the range.
+    """
+    others = counts - Counter([n])
+    if not others or max(others) == n == 1:
+        return ""
+    where = f" on {dataset}" if dataset else ""
+    left = ", of the jobs that this view chooses" if of_some else ""
+    (usual, times), *_ = others.most_common(1)
+    if others.total() == 1:
+        said = f"the other one{where} has {usual}"
+    elif times == others.total():
+        said = f"the others{where} have {usual}"
+    elif 2 * times > others.total():
+        said = f"most others{where} have {usual}"
+    else:
+        said = f"the others{where} have {min(others)} to {max(others)}"
+    return said + left
 
 
 def _of_commits(jobs: Sequence[DoneJob]) -> Iterable[Flag]:

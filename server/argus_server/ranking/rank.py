@@ -144,7 +144,9 @@ class Ranking:
 
     def _judge(self, cells: Mapping[tuple[str, str], Entry]) -> None:
         """Find out what makes cells not quite comparable, and which of them the seeds tell from the best."""
-        self._flags = flag_cells(cells, self.metric, self._asked.seeds)
+        self._flags = flag_cells(
+            cells, self.metric, self._asked.seeds, of_some=bool(choice_note(self._asked))
+        )
         if self.metric is None or self.ranks_higher is None:
             return
         resolution = self._board.settings.resolution(self.metric)

@@ -8,7 +8,7 @@ from unit.server.test_ranking import board_of, done
 from unit.server.wire import body
 
 from argus_server.ranking.rank import rank
-from argus_server.ranking.view import View
+from argus_server.ranking.view import Condition, View
 
 
 def seeds(model, n, dataset="d", **more):
@@ -48,6 +48,24 @@ def test_one_seed_and_unequal_seeds_stand_at_their_rows():
     }
     assert "2 seeds; most others on d have 3" in texts(jobs)
     assert "one seed: nothing is known of its spread; most others on d have 3" in texts(jobs)
+
+
+def test_what_others_have_is_one_number_only_if_most_of_them_have_it():
+    jobs = seeds("a", 5) + seeds("b", 1) + seeds("c", 3) + seeds("e", 2) + seeds("f", 2)
+
+    assert flags(jobs)["e", "d"] == []
+    assert "5 seeds; the others on d have 1 to 3" in texts(jobs)
+    assert "3 seeds; the others on d have 1 to 5" in texts(jobs)
+    assert not [text for text in texts(jobs) if "most" in text]
+    assert "not as many seeds as the median on d" in texts(jobs, "model")
+    assert texts(seeds("a", 3) + seeds("b", 2)) == ["2 seeds; the other one on d has 3"]
+    some = texts(jobs, where=(Condition.parse("MSE<2"),))
+    assert (
+        "one seed: nothing is known of its spread; the others on d have 2, of the jobs that this view chooses"
+        in some
+    )
+    assert texts(seeds("a", 3) + seeds("b", 3) + seeds("c", 2)) == ["2 seeds; the others on d have 3"]
+    assert "2 seeds; the others on d have 1" in texts(seeds("a", 2) + seeds("b", 1) + seeds("c", 1))
 
 
 def test_seeds_are_counted_by_what_the_value_is_of():
