@@ -143,7 +143,20 @@ def leaderboard(
     if not found["total"] and not found.get("not_ranked"):
         console.print(plain(_why_empty(server, project)))
         return
-    _print_table(console, found, limit, params.get("col", ()))
+    _print_table(console, _with_names(found), limit, params.get("col", ()))
+
+
+def _with_names(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the same with the names that the project's settings show for models and datasets."""
+    names: Mapping[str, Mapping[str, str]] = found.get("names", {})
+
+    def named(record: Mapping[str, Any]) -> Mapping[str, Any]:
+        shown = {key: known.get(record[key], record[key]) for key, known in names.items() if key in record}
+        gaps = {"gaps": [named(gap) for gap in record["gaps"]]} if "gaps" in record else {}
+        return {**record, **shown, **gaps}
+
+    lists = {key: [named(row) for row in found[key]] for key in ("rows", "not_ranked") if key in found}
+    return {**found, **lists}
 
 
 def _why_empty(server: Server, project: str) -> str:

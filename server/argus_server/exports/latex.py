@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from argus_server.exports.latex_text import PREAMBLE, latex_number, latex_sentence, latex_text
 from argus_server.exports.row_flags import flag_letters, kinds_of, note_of
 from argus_server.ranking.rank import Ranking
+from argus_server.ranking.registry import Settings
 from argus_server.ranking.table import Cell, Column, FlagKind, Row
 from argus_server.ranking.view import View
 from argus_server.urls import path_to
@@ -62,7 +63,7 @@ def leaderboard_latex(ranking: Ranking, version: object) -> Iterator[str]:
     flagged: set[FlagKind] = set()
     for row in ranking.stream():
         flagged.update(kinds_of(row))
-        yield _row(columns, row, counts=counts)
+        yield _row(columns, row, ranking.settings, counts=counts)
     yield "\\bottomrule\n\\end{tabular}\n" + note_of(flagged) + "\\end{table}\n"
 
 
@@ -90,11 +91,12 @@ def heading(column: Column) -> str:
     return latex_text(column.label) + unit + arrow
 
 
-def _row(columns: list[Column], row: Row, *, counts: bool) -> str:
+def _row(columns: list[Column], row: Row, settings: Settings, *, counts: bool) -> str:
     cells = [str(row.rank) if row.rank is not None else "--"]
     for column in columns:
         if column.kind == "identity":
-            text, is_model = latex_text(getattr(row, column.key) or "—"), column.key == "model"
+            shown, is_model = settings.shown(column.key, getattr(row, column.key)), column.key == "model"
+            text = latex_text(shown)
             text += flag_letters(row) if is_model else ""
             cells.append(text + (" (superseded)" if is_model and row.superseded_by else ""))
         else:

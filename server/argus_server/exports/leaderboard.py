@@ -18,6 +18,7 @@ from argus_server.exports.records import (
     SEPARATION,
     column_record,
     filter_record,
+    names_record,
     separation_fields,
     separation_record,
 )
@@ -110,6 +111,7 @@ def leaderboard_json(ranking: Ranking) -> Iterator[bytes]:
         },
         "ranked_by": ranking.metric,
         "notes": ranking.notes,
+        "names": names_record(ranking.settings),
         "columns": [column_record(column) for column in ranking.columns],
         "total": ranking.total,
     }
@@ -186,7 +188,8 @@ def _markdown_row(ranking: Ranking, row: Row, kinds: set[FlagKind]) -> list[str]
     for column in ranking.chosen:
         if column.kind == "identity":
             is_model = column.key == "model"
-            name = marked_name(row) if is_model else markdown_text(getattr(row, column.key) or "—")
+            shown = ranking.settings.shown(column.key, getattr(row, column.key))
+            name = marked_name(row, ranking.settings) if is_model else markdown_text(shown)
             cells.append(name + (" (superseded)" if is_model and row.superseded_by else ""))
         else:
             cells.append(_markdown_cell(row.cells[column.key], row.n))

@@ -13,11 +13,13 @@ from argus_server.exports.records import (
     SEPARATION,
     column_record,
     filter_record,
+    names_record,
     separation_fields,
     separation_record,
 )
 from argus_server.exports.row_flags import flag_legend, flag_records, flags_text, marked_name
 from argus_server.exports.text import csv_text, markdown_text
+from argus_server.ranking.registry import Settings
 from argus_server.ranking.table import Cell, Column, RankedTable, Row
 
 __all__ = ["models_csv", "models_json", "models_markdown"]
@@ -105,13 +107,14 @@ def models_json(table: RankedTable) -> Iterator[bytes]:
             },
             "ranked_by": table.ranked_by,
             "verdict": {
-                "text": table.verdict.text,
+                "text": table.verdict.told(table.settings.models),
                 "leaders": table.verdict.leaders,
                 "not_separable": table.verdict.close,
                 "reversed": table.verdict.favoured,
                 "untested": table.verdict.untested or None,
             },
             "notes": table.notes,
+            "names": names_record(table.settings),
             "columns": [column_record(column) for column in table.columns],
             "total": table.total,
             "rows": [_row(table, row, widths) for row in table.rows],
@@ -172,16 +175,22 @@ def models_markdown(table: RankedTable) -> Iterator[str]:
     if table.verdict:
         yield (
             "".join(
-                f"<b>{markdown_text(phrase.text)}</b>" if phrase.strong else markdown_text(phrase.text)
+                f"<b>{markdown_text(table.settings.shown('model', phrase.text))}</b>"
+                if phrase.strong
+                else markdown_text(phrase.text)
                 for phrase in table.verdict.phrases
             )
             + "\n\n"
         )
     widths = table.widths()
-    lines = [["#", *(_heading(column) for column in table.layout)]]
+    lines = [["#", *(_heading(table, column) for column in table.layout)]]
     lines.append(["--:", ":--", *("--:" for _ in table.layout[1:])])
     lines += [
-        [row.tier, marked_name(row), *(_cell(row, column, widths) for column in table.layout[1:])]
+        [
+            row.tier,
+            marked_name(row, table.settings),
+            *(_cell(row, column, widths) for column in table.layout[1:]),
+        ]
         for row in table.rows
     ]
     yield _lines(lines)
@@ -191,7 +200,7 @@ def models_markdown(table: RankedTable) -> Iterator[str]:
             [
                 ["Model", "Coverage", "Missing because", "Provisional rank"],
                 [":--", "--:", ":--", "--:"],
-                *(_unranked(row) for row in table.unranked),
+                *(_unranked(row, table.settings) for row in table.unranked),
             ]
         )
     notes = [*legend(table), *flag_legend(table.rows), *table.notes]
@@ -212,10 +221,12 @@ def _lines(lines: list[list[str]]) -> str:
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def _heading(column: Column) -> str:
+def _heading(table: RankedTable, column: Column) -> str:
+    baseline = table.view.baseline or table.settings.baseline
+    against = f" vs {table.settings.shown('model', baseline)}" if column.id == "skill" and baseline else ""
     unit = f" ({markdown_text(column.unit)})" if column.unit else ""
     arrow = _ARROWS[column.direction] if column.kind == "metric" else ""
-    return markdown_text(column.label) + unit + arrow
+    return markdown_text(column.label + against) + unit + arrow
 
 
 def most_of(widths: Mapping[str, int], column: Column) -> int:
@@ -231,8 +242,11 @@ def _cell(row: Row, column: Column, widths: Mapping[str, int]) -> str:
     return f"**{text}**" if cell.mark == "best" else text
 
 
-def _unranked(row: Row) -> list[str]:
-    why = "; ".join(f"{markdown_text(gap.dataset)}: {markdown_text(gap.text)}" for gap in row.gaps)
+def _unranked(row: Row, settings: Settings) -> list[str]:
+    why = "; ".join(
+        f"{markdown_text(settings.shown('dataset', gap.dataset))}: {markdown_text(gap.text)}"
+        for gap in row.gaps
+    )
     cells = (row.statistics.get(name, _NONE) for name in ("datasets", "average_rank"))
     coverage, rank = (markdown_text(shown(cell)) if cell.present else ABSENT for cell in cells)
-    return [markdown_text(row.model or "—"), coverage, why, rank]
+    return [markdown_text(settings.shown("model", row.model)), coverage, why, rank]

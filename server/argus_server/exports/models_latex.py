@@ -70,7 +70,7 @@ def _caption(table: RankedTable) -> str:
     sentences = [
         f"Models of {table.project}, {ranked}; each metric is the mean over datasets of {SEEDS[view.seeds]};"
         f" {_MISSING[view.missing]}.",
-        table.verdict.text,
+        table.verdict.told(table.settings.models),
         "A rule separates groups that differ." if _has_rules(table) else "",
         *legend(table),
         _not_ranked(table.unranked),
@@ -80,7 +80,7 @@ def _caption(table: RankedTable) -> str:
 
 
 def _row(table: RankedTable, row: Row, widths: Mapping[str, int]) -> str:
-    name = latex_text(row.model or "—") + flag_letters(row)
+    name = latex_text(table.settings.shown("model", row.model)) + flag_letters(row)
     cells = [latex_text(row.tier) if row.tier else "--", name]
     for column in table.layout[1:]:
         cell = cell_of(row, column)

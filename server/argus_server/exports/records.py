@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from argus_server.ranking.registry import Settings
 from argus_server.ranking.separation import Separation
 from argus_server.ranking.table import Column
 from argus_server.ranking.view import View
 
-__all__ = ["SEPARATION", "column_record", "filter_record", "separation_fields", "separation_record"]
+__all__ = [
+    "SEPARATION",
+    "column_record",
+    "filter_record",
+    "names_record",
+    "separation_fields",
+    "separation_record",
+]
 
 _FILTERS = ("model", "dataset", "batch", "seed", "host", "user")
 _COLUMN = ("key", "id", "label", "unit", "raw_unit", "direction", "role", "kind")
@@ -35,6 +43,11 @@ def separation_fields(found: Separation | None) -> list[Any]:
 def separation_record(found: Separation | None) -> dict[str, Any] | None:
     """Return the same for JSON."""
     return None if found is None else {"result": found.result, "p": found.p, "why": found.why or None}
+
+
+def names_record(settings: Settings) -> dict[str, dict[str, str]]:
+    """Return field → name → the name that is shown instead; rows and filters have the names as sent."""
+    return {"model": settings.models, "dataset": settings.datasets}
 
 
 def column_record(column: Column) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from argus_server.exports.latex_text import latex_sentence
 from argus_server.exports.text import markdown_text
 from argus_server.ranking.fairness import EXPLAINED
+from argus_server.ranking.registry import NO_SETTINGS, Settings
 from argus_server.ranking.table import FlagKind, Row
 
 __all__ = [
@@ -40,10 +41,10 @@ def kinds_of(row: Row) -> list[FlagKind]:
     return list(dict.fromkeys(flag.kind for flag in row.flags))
 
 
-def marked_name(row: Row) -> str:
-    """Return the model of a row for Markdown, with the letters of its flags raised behind it."""
+def marked_name(row: Row, settings: Settings = NO_SETTINGS) -> str:
+    """Return the shown name of a row's model for Markdown, with the letters of its flags raised behind it."""
     letters = "".join(_LETTERS[kind] for kind in kinds_of(row))
-    return markdown_text(row.model or "—") + (f" <sup>{letters}</sup>" if letters else "")
+    return markdown_text(settings.shown("model", row.model)) + (f" <sup>{letters}</sup>" if letters else "")
 
 
 def flag_letters(row: Row) -> str:

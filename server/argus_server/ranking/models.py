@@ -196,6 +196,7 @@ class _Table:
             datasets=[name for name, _ in self._board.names("dataset")],
             verdict=self._verdict,
             unranked=others,
+            settings=self._board.settings,
         )
 
     def _is_shown(self, row: Row) -> bool:

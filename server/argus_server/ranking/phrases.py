@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 __all__ = ["NO_VERDICT", "Phrase", "Verdict"]
@@ -37,6 +38,12 @@ class Verdict:
     def text(self) -> str:
         """The sentence without any markup."""
         return "".join(phrase.text for phrase in self.phrases)
+
+    def told(self, names: Mapping[str, str]) -> str:
+        """Return the same with the names that models are shown by."""
+        return "".join(
+            names.get(phrase.text, phrase.text) if phrase.strong else phrase.text for phrase in self.phrases
+        )
 
     def __bool__(self) -> bool:
         return bool(self.phrases)

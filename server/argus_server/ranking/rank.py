@@ -42,6 +42,7 @@ from argus_server.ranking.fairness import flag_cells
 from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.metric import ROLE_ORDER, default_metric, ranking_metric
 from argus_server.ranking.models import rank_models
+from argus_server.ranking.registry import Settings
 from argus_server.ranking.separation import Separation
 from argus_server.ranking.similar import nearest_name
 from argus_server.ranking.statistics import ALPHA, t_half_width
@@ -165,6 +166,11 @@ class Ranking:
             )
 
     @property
+    def settings(self) -> Settings:
+        """Those of the project."""
+        return self._board.settings
+
+    @property
     def is_tested(self) -> bool:
         """Whether any value is held against the best of its dataset by a test."""
         return any(found.p is not None for found in self.separations.values())
@@ -272,6 +278,7 @@ class Ranking:
             datasets=self._names["dataset"],
             layout=self.layout,
             offered=self.offered,
+            settings=self.settings,
         )
 
     def _rows(

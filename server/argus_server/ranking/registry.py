@@ -92,6 +92,11 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
     datasets: dict[str, str] = {}
     metrics: dict[str, MetricSetting] = {}
 
+    def shown(self, field: str, name: str | None) -> str:
+        """Return what readers see for a `model` or a `dataset`, and for any other name itself."""
+        names = {"model": self.models, "dataset": self.datasets}.get(field, {})
+        return names.get(name or "", name or "") or "—"
+
     @classmethod
     def decode(cls, text: str | None) -> Settings:
         """Read what `encode` wrote, unchecked: what an earlier version took stays good. None is no settings.

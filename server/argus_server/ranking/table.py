@@ -12,7 +12,7 @@ from argus_core.conventions import Convention, Direction, Role, convention
 from argus_server.ranking.gaps import Gap
 from argus_server.ranking.order import natural_seed
 from argus_server.ranking.phrases import NO_VERDICT, Verdict
-from argus_server.ranking.registry import UNSET, MetricSetting
+from argus_server.ranking.registry import NO_SETTINGS, UNSET, MetricSetting, Settings
 from argus_server.ranking.separation import Separation
 from argus_server.ranking.view import View
 
@@ -211,6 +211,7 @@ class RankedTable:
         datasets, models: what can be filtered for, in the whole project.
         verdict: who leads, and who cannot be told from the leader; empty but for models.
         unranked: models without a place, and why; their average rank is provisional.
+        settings: those of the project: the names to show.
     """
 
     project: str
@@ -227,6 +228,7 @@ class RankedTable:
     offered: Sequence[Column] = field(default_factory=tuple)
     verdict: Verdict = NO_VERDICT
     unranked: Sequence[Row] = ()
+    settings: Settings = NO_SETTINGS
 
     @property
     def metric_columns(self) -> list[Column]:

@@ -184,6 +184,23 @@ def test_a_leaderboard_without_a_row_says_why(served, environment):
     assert "No done job passes this view; the project has 5 done." in none.output
 
 
+def test_the_terminal_shows_the_names_of_the_settings_and_records_the_names_as_sent(served, environment):
+    for model, dataset in (("m1", "d1"), ("m1", "d2"), ("m2", "d1")):
+        reporter = argus_core.Reporter("b", project="named", url=served.url, token=served.tokens["report"])
+        with reporter, reporter.job(model=model, dataset=dataset) as job:
+            job.done({"MSE": 1.0})
+    settings = {"models": {"m1": "Alpha", "m2": "Beta"}, "datasets": {"d2": "Night"}}
+    admin = {"Authorization": f"Bearer {served.make_token('admin')}"}
+    path = f"{served.url}/api/projects/named/settings"
+    assert requests.put(path, json=settings, headers=admin, timeout=30).status_code == 200
+
+    output = run("leaderboard", "named", "--group", "model").output + run("leaderboard", "named").output
+
+    assert "Not ranked: Beta (Night: " in output
+    assert not re.search(r"\bm[12]\b|\bd2\b", output)
+    assert {row["model"] for row in argus_core.leaderboard("named")} == {"m1", "m2"}
+
+
 def test_what_is_no_project_has_no_leaderboard(environment):
     assert run("leaderboard", "nobody").exit_code == 64
 

@@ -267,3 +267,30 @@ def test_the_board_and_the_matrix_show_the_names_of_the_settings(filled):
         assert "Day" in texts or "group=model" in path, path
         assert "m1" not in texts, path
     assert "m1" in filled.get("/p/p/leaderboard.csv").text
+
+
+def test_papers_and_sentences_have_the_names_of_the_settings_and_keys_the_raw_ones(server):
+    for place, model in enumerate(("m1", "m2", "m3"), 1):
+        for dataset in ("d1", "d2"):
+            if (model, dataset) != ("m3", "d2"):
+                key = model + dataset
+                server.send(
+                    body("job_start", key, model=model, dataset=dataset),
+                    body("job_done", key, at=place, metrics={"MSE": float(place)}),
+                )
+    names = {"models": {"m1": "Alpha", "m2": "B", "m3": "C"}, "datasets": {"d1": "Day"}, "baseline": "m2"}
+    server.request("PUT", "/api/projects/p/settings", json=names)
+
+    cells, models = (f"/p/p/leaderboard.{{}}?group={group}" for group in ("cell", "model"))
+    for path in (cells, models):
+        for ending in ("md", "tex"):
+            text = server.get(path.format(ending)).text
+            assert "Alpha" in text
+            assert "m1" not in text
+    assert "Skill vs B (%)" in server.get(models.format("md")).text
+    assert "| C " in server.get(models.format("md")).text
+    found = server.get(models.format("json")).json()
+    assert "Alpha" in found["verdict"]["text"]
+    assert found["verdict"]["leaders"] == [row["model"] for row in found["rows"]][:1] == ["m1"]
+    page = LexborHTMLParser(server.page("/p/p/leaderboard?group=cell"))
+    assert page.css_first("p.verdict b").text() == "Alpha"
