@@ -11,7 +11,7 @@ from thorough import examples
 from unit.server.wire import done, event, failed, start
 
 from argus_core.events import Source
-from argus_server.ranking.board import MemoryBoard
+from argus_server.ranking.board import MemoryBoard, Wanted
 from argus_server.ranking.leader import leader
 from argus_server.ranking.order import job_number
 from argus_server.ranking.rank import Ranking, rank
@@ -213,6 +213,35 @@ def test_a_look_after_a_result_walks_no_event_that_is_older(store):
     assert len(plans) == 2
     assert "(project_id=? AND seq>? AND seq<?)" in plans[0]
     assert "ix_event_said (project_id=? AND batch_id=? AND job_id=? AND event_type=?)" in plans[1]
+
+
+def test_how_many_rows_pass_follows_every_result_and_no_other_job_is_read_for_them(store):
+    view = View(model=("a",), where=(Condition.parse("MSE<0.5"),), sort="MSE")
+    reads = []
+
+    def explain(connection, _cursor, statement, parameters, _context, _many):
+        if "FROM job" in statement and not statement.startswith("EXPLAIN"):
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            reads.extend(row[-1] for row in rows if "job_metric" not in row[-1])
+
+    def passing():
+        wanted = Wanted(model=view.model, conditions=view.where)
+        with store.queries.board("p", view) as board:
+            counted = board.total(wanted)  # by the database
+        with store.queries.board("p", view) as board:
+            assert rank(view, board).total == counted  # by reading them
+        return counted
+
+    store.add_events([start("x", "a", "d", 0), done("x", at=9, MSE=0.25)])
+    store.add_events([start("z", "b", "d", 0), done("z", at=9, MSE=0.25)])
+    assert passing() == 1
+    store.add_events([start("y", "a", "d", 1), done("y", at=9, MSE=0.125)])
+    assert passing() == 2
+    if store._reader.dialect.name == "sqlite":  # few as they are here, PostgreSQL reads them all
+        listen(store._reader, "before_cursor_execute", explain)
+        assert passing() == 2
+        assert reads
+        assert not [plan for plan in reads if "ix_job_standing" in plan and "standing=?" not in plan], reads
 
 
 def test_a_result_among_many_changes_the_columns_that_it_has_a_say_in(store):

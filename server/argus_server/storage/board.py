@@ -98,6 +98,13 @@ class _Light:
         return Cursor(self.segment, self.value, self.number, self.place)
 
 
+def _light(number: int, standing: int, place: bytes, key: int | None, value: float | None) -> _Light:
+    """Return what the walk knows of a job. `key` is None without the metric, `value` if it is no number."""
+    late = 3 if standing == Standing.SUPERSEDED else 0
+    kind = 2 if key is None else 1 if value is None else 0
+    return _Light(late + kind, number, value, bytes(place) if kind == 2 else b"")
+
+
 class IndexedBoard:
     """See `Board`. Lives as long as the transaction of its connection: one moment of the database."""
 
@@ -113,6 +120,7 @@ class IndexedBoard:
         self._key_ids, self.keys = self.memo("keys", self._read_keys)
         self._keys_by_id = {key_id: key for key, key_id in self._key_ids.items()}
         self._counted: dict[tuple[Order, Wanted], array[int] | None] = {}
+        self._found: dict[tuple[str, Wanted], list[_Light] | None] = {}
 
     def _read_keys(self) -> tuple[dict[str, int], Sequence[MetricKey]]:
         """Return the number of each metric's name, and what is known of the metrics."""
@@ -170,6 +178,12 @@ class IndexedBoard:
         if single:
             values = getattr(wanted, single[0])
             return sum(n for value, n in self.names(single[0]) if value in values)
+        for (_, asked), found in self._found.items():
+            if asked == wanted and found is not None:
+                return len(found)
+        return self.memo(f"total of {wanted}", lambda: self._count(wanted))
+
+    def _count(self, wanted: Wanted) -> int:
         return int(self._connection.scalar(self._listed(select(func.count()), wanted)) or 0)
 
     # --- rows ---------------------------------------------------------------------------------
@@ -180,7 +194,7 @@ class IndexedBoard:
         """See `Board.walk`."""
         if not order.is_walked:
             return self._load(self._by_columns(order, wanted, skip, limit)), None
-        few = self._few(wanted)
+        few = self._few(order, wanted)
         if few is not None:
             light = self._sorted(order, few, after)[skip : skip + limit + 1]
         else:
@@ -217,33 +231,27 @@ class IndexedBoard:
         query = self._listed(select(_job.job_no), wanted, table)
         return query.order_by(*ordering, _job.place, _job.job_no)
 
-    def _few(self, wanted: Wanted) -> list[int] | None:
-        """Return the numbers of the jobs that pass, if they are few; None if they are many."""
+    def _few(self, order: Order, wanted: Wanted) -> list[_Light] | None:
+        """Return the jobs that pass, if they are few; None if they are many, or if nobody needs to know.
+
+        One statement reads all that sorts them: looked up by their numbers afterwards, SQLite would
+        walk every job of the project for each chunk of them.
+        """
         if wanted.is_everything or wanted == Wanted(dataset=wanted.dataset):
             return None
-        query = self._listed(select(_job.job_no), wanted).limit(_FEW + 1)
-        found = list(self._connection.scalars(query))
-        return found if len(found) <= _FEW else None
+        if (order.by, wanted) not in self._found:
+            same = and_(_metric.project_id == _job.project_id, _metric.job_no == _job.job_no)
+            table = schema.job.outerjoin(
+                schema.job_metric, and_(same, _metric.key_id == self._key_ids[order.by])
+            )
+            query = select(_job.job_no, _job.standing, _job.place, _metric.key_id, _metric.value)
+            rows = self._connection.execute(self._listed(query, wanted, table).limit(_FEW + 1)).all()
+            self._found[order.by, wanted] = None if len(rows) > _FEW else [_light(*row) for row in rows]
+        return self._found[order.by, wanted]
 
-    def _sorted(self, order: Order, numbers: Sequence[int], after: Cursor | None) -> list[_Light]:
+    def _sorted(self, order: Order, few: Sequence[_Light], after: Cursor | None) -> list[_Light]:
         """Return these jobs in order, those after the cursor."""
-        key_id, light = self._key_ids[order.by], []
-        for some in chunks(numbers):
-            join = and_(
-                _metric.project_id == _job.project_id,
-                _metric.job_no == _job.job_no,
-                _metric.key_id == key_id,
-            )
-            query = (
-                select(_job.job_no, _job.standing, _job.place, _metric.key_id, _metric.value)
-                .select_from(schema.job.outerjoin(schema.job_metric, join))
-                .where(_job.project_id == self._id, _job.job_no.in_(some))
-            )
-            for number, standing, place, key, value in self._connection.execute(query):
-                late = 3 if standing == Standing.SUPERSEDED else 0
-                kind = 2 if key is None else 1 if value is None else 0
-                light.append(_Light(late + kind, number, value, bytes(place) if kind == 2 else b""))
-        keyed = sorted(((order.key(item.cursor()), item) for item in light), key=lambda pair: pair[0])
+        keyed = sorted(((order.key(item.cursor()), item) for item in few), key=lambda pair: pair[0])
         passed = order.key(after) if after is not None else None
         return [item for key, item in keyed if passed is None or key > passed]
 
