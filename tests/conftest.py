@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 
 import pytest
 from postgres import postgres, postgres_server  # noqa: F401 - fixtures for every suite
@@ -33,6 +35,21 @@ def swallowed_errors():
 def pytest_xdist_auto_num_workers(config):
     """Run the default tests on every core, and those that are named on the command line as ever."""
     return None if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
+
+
+def pytest_configure():
+    """Keep compiled code, even where Python is told not to: every worker, and every server and script that a
+    test starts, would compile all of the tests and of Argus again.
+    """
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_collection_finish(session):
+    """Let the collector of garbage look at what tests make, and not at all that was imported for them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 def pytest_sessionfinish(session, exitstatus):

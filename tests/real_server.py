@@ -31,11 +31,11 @@ class RealServer:
         self.sign_in_url = ""
         self._process: subprocess.Popen[bytes] | None = None
 
-    def make_token(self, scope: str, project: str | None = None) -> str:
-        command = [*ARGUS, "token", "create", "--database", str(self.database), "--scope", scope, "--quiet"]
-        command += ["--project", project] if project else []
-        result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-        return result.stdout.strip()
+    def make_token(self, scope: Any, project: str | None = None) -> str:
+        from argus_server.storage.store import open_store
+
+        with closing(open_store(str(self.database))) as store:
+            return store.credentials.create_token(scope, project)
 
     def start(self) -> RealServer:
         command = [*ARGUS, "serve", "--database", str(self.database), "--port", str(self.port)]

@@ -1,14 +1,11 @@
-from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from litestar import Litestar
 from litestar.testing import TestClient
+from unit.server.spare_apps import SpareApps
 from unit.server.wire import NOW_US
 
-from argus_server.app import create_app
 from argus_server.settings import Limits, Settings
 
 
@@ -48,11 +45,8 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def spare_apps() -> defaultdict[Settings, list[Litestar]]:
-    """Applications that no test uses now. To build one takes longer than most tests; all that it holds but
-    its routes is made anew each time it starts.
-    """
-    return defaultdict(list)
+def spare_apps() -> SpareApps:
+    return SpareApps()
 
 
 @pytest.fixture
@@ -62,16 +56,13 @@ def make_server(tmp_path: Path, new_sqlite, spare_apps) -> Iterator:
 
     def make(**changes) -> Server:
         settings = Settings(database=str(path) if path.exists() else new_sqlite(path), **changes)
-        spare = spare_apps[replace(settings, database="")]
-        app = spare.pop() if spare else create_app(settings)
-        app.state.settings = settings
-        clients.append(TestClient(app, base_url="http://127.0.0.1:8421"))
+        clients.append(TestClient(spare_apps.take(settings), base_url="http://127.0.0.1:8421"))
         return Server(clients[-1].__enter__())
 
     yield make
     for client in clients:
         client.__exit__(None, None, None)
-        spare_apps[replace(client.app.state.settings, database="")].append(client.app)
+        spare_apps.give_back(client.app)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,9 @@ def database(tmp_path):
     return tmp_path / "deep" / "argus.sqlite3"
 
 
-@pytest.fixture
-def running(database):
-    """Return a served process and what it said when it was ready."""
+@contextmanager
+def serving(database):
+    """Yield a served process and what it said when it was ready."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "server")])}
     process = subprocess.Popen(
         [
@@ -47,10 +48,20 @@ def running(database):
         env=environment,
         text=True,
     )
-    yield process, json.loads(process.stdout.readline())
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    try:
+        yield process, json.loads(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """Return the database of a server that no test stops, and what it said when it was ready."""
+    database = tmp_path_factory.mktemp("served") / "deep" / "argus.sqlite3"
+    with serving(database) as (_, ready):
+        yield database, ready
 
 
 def test_a_token_is_shown_once_listed_without_its_text_and_revoked(database):
@@ -96,8 +107,8 @@ def test_a_database_url_that_means_nothing_is_an_error_and_no_traceback(url):
     assert "secret" not in result.output
 
 
-def test_a_served_server_takes_events_and_shows_them_in_a_browser(running, database):
-    _, ready = running
+def test_a_served_server_takes_events_and_shows_them_in_a_browser(served):
+    database, ready = served
     url, report = ready["url"], command("create", "--database", database, "--scope", "report", "--quiet")
     events = [
         body("job_start", "j", project="a/b", model="m", dataset="d", seed=0),
@@ -120,8 +131,8 @@ def test_a_served_server_takes_events_and_shows_them_in_a_browser(running, datab
     assert 'data-value="0.5"' in board.text
 
 
-def test_a_link_can_be_made_for_a_running_server(running, database):
-    _, ready = running
+def test_a_link_can_be_made_for_a_running_server(served):
+    database, ready = served
 
     link = command("link", "--database", database, "--url", ready["url"])
 
@@ -131,32 +142,32 @@ def test_a_link_can_be_made_for_a_running_server(running, database):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_server_after_the_requests_it_has_accepted(running, database, number):
-    process, ready = running
-    report = command("create", "--database", database, "--quiet")
-    events = [body("job_epoch", f"j{i}", epoch=i) for i in range(3000)]
-    answers = []
+def test_a_signal_ends_the_server_after_the_requests_it_has_accepted(database, number):
+    with serving(database) as (process, ready):
+        report = command("create", "--database", database, "--quiet")
+        events = [body("job_epoch", f"j{i}", epoch=i) for i in range(3000)]
+        answers = []
 
-    def send():
-        headers = {"Authorization": f"Bearer {report}"}
-        url = f"{ready['url']}/api/events/batch"
-        answers.append(requests.post(url, json=events, headers=headers, timeout=30))
+        def send():
+            headers = {"Authorization": f"Bearer {report}"}
+            url = f"{ready['url']}/api/events/batch"
+            answers.append(requests.post(url, json=events, headers=headers, timeout=30))
 
-    sender = threading.Thread(target=send)
-    sender.start()
-    store = open_store(str(database))
-    while sender.is_alive() and not store.queries.projects():
-        pass  # until the events are committed; the answer may still be on its way
-    store.close()
-    process.send_signal(number)
+        sender = threading.Thread(target=send)
+        sender.start()
+        store = open_store(str(database))
+        while sender.is_alive() and not store.queries.projects():
+            pass  # until the events are committed; the answer may still be on its way
+        store.close()
+        process.send_signal(number)
 
-    assert process.wait(30) in (0, -number)
-    sender.join()
-    assert answers[0].json()["accepted"] == 3000
+        assert process.wait(30) in (0, -number)
+        sender.join()
+        assert answers[0].json()["accepted"] == 3000
 
 
-def test_a_port_that_is_taken_is_named(running, database):
-    _, ready = running
+def test_a_port_that_is_taken_is_named(served):
+    database, ready = served
     port = ready["url"].rpartition(":")[2]
 
     result = CliRunner().invoke(serve, ["--port", port, "--database", str(database)])

@@ -14,9 +14,9 @@ from itertools import islice
 import pytest
 import requests
 import urllib3
+from unit.server.spare_apps import SpareApps
 from unit.server.wire import body, start
 
-from argus_server.app import create_app
 from argus_server.serving import Server
 from argus_server.settings import Limits, Settings
 from argus_server.storage.store import open_store
@@ -24,10 +24,10 @@ from argus_server.urls import path_to
 
 
 class RunningServer:
-    """A server in a thread of this process."""
+    """A server in a thread of this process, on an application that has been built already if one is spare."""
 
-    def __init__(self, database: str, **limits) -> None:
-        self.app = create_app(Settings(database=database, limits=Limits(reads_per_s=0, **limits)))
+    def __init__(self, database: str, spare_apps: SpareApps, **limits) -> None:
+        self.app = spare_apps.take(Settings(database=database, limits=Limits(reads_per_s=0, **limits)))
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         ready = threading.Event()
@@ -113,12 +113,12 @@ def database(request, tmp_path) -> str:
 
 
 @pytest.fixture
-def run(database) -> Iterator:
+def run(database, spare_apps) -> Iterator:
     """Return a function that starts servers, all on one database in which the project `p` has one event."""
     servers: list[RunningServer] = []
 
     def start_server(**limits) -> RunningServer:
-        servers.append(RunningServer(database, **limits))
+        servers.append(RunningServer(database, spare_apps, **limits))
         if len(servers) == 1:
             servers[0].send(body("job_start", "j"))
         return servers[-1]
@@ -126,6 +126,7 @@ def run(database) -> Iterator:
     yield start_server
     for server in servers:
         server.stop()
+        spare_apps.give_back(server.app)
 
 
 def wait_until(condition, seconds: float = 20) -> None:
