@@ -164,6 +164,8 @@ def _check_scope(grant: Grant, scopes: tuple[Scope, ...], project: str | None) -
 
 def _admit(connection: Connection, grant: Grant, *, reports: bool) -> None:
     """Count the request for its token; those without one count together with their address."""
+    if "argus_failure" in connection.scope:  # the short way has counted it, see `shortcut`
+        return
     doorkeeper: Doorkeeper = connection.app.state.doorkeeper
     key = client_address(connection) if grant.token_id is None else grant.token_id
     doorkeeper.admit(key, reports=reports)

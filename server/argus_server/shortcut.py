@@ -7,6 +7,7 @@ turns to the framework for everything else, and for every error, so that there i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ from argus_server.storage.credentials import Grant
 __all__ = ["Shortcut"]
 
 _PATHS = ("/api/events", "/api/events/batch")
+_ONCE = frozenset({b"authorization", b"content-encoding", b"content-length", b"host"})
+_HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]*")
+_LENGTH_DIGITS = 20
 
 Header = tuple[bytes, bytes]
 
@@ -36,14 +40,16 @@ class Shortcut:
     async def take(self, scope: Any, receive: Any, send: Any) -> bool:
         """Answer a report; False if the framework has to.
 
-        Then nothing of the body has been read, or the exception to answer with stands in the scope, as
-        `argus_failure`.
+        Then nothing of the body has been read and nothing counted, or the exception to answer with stands in
+        the scope, as `argus_failure`.
         """
         if scope["method"] != "POST" or scope["path"] not in _PATHS:
             return False
         headers = _headers(scope)
+        if headers is None or not self._is_plain(headers):
+            return False
         grant = self._grant(headers)
-        if grant is None or not self._is_bounded(headers):
+        if grant is None:
             return False
         allowance = Allowance(self._state.memory)
         try:
@@ -66,13 +72,15 @@ class Shortcut:
         grant: Grant | None = self._state.store.credentials.recall_token(text.strip())
         return grant if grant is not None and grant.allows("report") else None
 
-    def _is_bounded(self, headers: Mapping[bytes, bytes]) -> bool:
-        """Whether the length of the body is told, and not too large."""
+    def _is_plain(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether the length of the body is told, and not too large, and the host is a name or an address."""
         length = headers.get(b"content-length", b"")
         return (
             b"transfer-encoding" not in headers
             and length.isdigit()
-            and int(length[:20]) <= self._state.settings.limits.body_bytes
+            and len(length) <= _LENGTH_DIGITS
+            and int(length) <= self._state.settings.limits.body_bytes
+            and _HOST.fullmatch(headers.get(b"host", b"")) is not None
         )
 
     async def _answer(
@@ -93,11 +101,13 @@ class Shortcut:
         await send({"type": "http.response.body", "body": answer.content, "more_body": False})
 
 
-def _headers(scope: Any) -> dict[bytes, bytes]:
-    """Return the headers of a request; none that is there twice says anything."""
+def _headers(scope: Any) -> dict[bytes, bytes] | None:
+    """Return the headers of a request; None if one that matters is there twice: which of them counts?"""
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
-        headers[name] = b"" if name in headers else value
+        if name in headers and name in _ONCE:
+            return None
+        headers[name] = value
     return headers
 
 

@@ -21,10 +21,18 @@ _DOTS = re.compile(r"~*\.{1,2}")
 _BATCH = re.compile(r"(/api/(?:batches|jobs)/)(.+)(/(?:stop-requested|artifacts))")
 
 
-@lru_cache(4000)
 def segment(name: str) -> str:
     """Return a name as one segment of a path."""
+    return _remembered(name) if len(name) <= _SHORT else _quoted(name)
+
+
+def _quoted(name: str) -> str:
     return quote("~" + name if _DOTS.fullmatch(name) else name, safe="")
+
+
+_SHORT = 300
+"""Longer names are not remembered: a model's may have millions of characters."""
+_remembered = lru_cache(4000)(_quoted)
 
 
 def read_segment(text: str) -> str:

@@ -89,7 +89,15 @@ def percent(share: float) -> str:
     return f"{'−' if share < 0 else '+'}{digits} %"
 
 
-@lru_cache(2000, typed=True)  # what is markup already is equal to the text that is not
 def breakable(text: str) -> Markup:
     """Return a long name that may break after its punctuation."""
+    return _remembered(text) if len(text) <= _SHORT else _broken(text)
+
+
+def _broken(text: str) -> Markup:
     return Markup("<wbr>").join(escape(part) for part in _AFTER.split(text))
+
+
+_SHORT = 300
+"""Longer names are not remembered: a model's may have millions of characters."""
+_remembered = lru_cache(2000, typed=True)(_broken)  # what is markup already is equal to the text that is not

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -60,7 +61,8 @@ __all__ = ["IndexedBoard", "done_jobs", "metric_keys"]
 
 _FEW = 2000
 """Up to this many rows that pass the filters are sorted; more are met soon enough on a walk."""
-_REMEMBERED = 200
+_REMEMBERED = 50
+"""So many answers about a board are kept; those about models are of a few MB each."""
 _KEPT_JOBS = 5000
 
 T = TypeVar("T")
@@ -132,12 +134,14 @@ class IndexedBoard:
 
     def memo(self, name: str, make: Callable[[], T]) -> T:
         """See `Board.memo`."""
-        memo = self._facts.memo
-        if name not in memo:
-            if len(memo) >= _REMEMBERED:
-                memo.clear()
-            memo[name] = make()
-        found: T = memo[name]
+        memo = self._facts.memo  # other threads ask it too, and may clear it at any moment
+        with suppress(KeyError):
+            found: T = memo[name]
+            return found
+        found = make()
+        if len(memo) >= _REMEMBERED:
+            memo.clear()
+        memo[name] = found
         return found
 
     def everything(self) -> MemoryBoard:

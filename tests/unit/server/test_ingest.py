@@ -250,6 +250,38 @@ def test_a_sender_who_was_here_before_gets_the_answers_that_it_got_at_first(make
     assert 'route="(none)"' not in counted
 
 
+@pytest.mark.parametrize(
+    ("names", "status"),
+    [
+        ([("Content-Encoding", "gzip"), ("Content-Encoding", "gzip")], 200),
+        ([("Content-Encoding", "gzip"), ("Content-Encoding", "identity")], 200),
+        ([("Content-Encoding", "identity"), ("Content-Encoding", "gzip")], 400),
+        ([("Content-Encoding", "gzip"), ("Host", "a b")], 400),
+    ],
+)
+def test_an_odd_head_is_answered_alike_however_often_it_comes(server, names, status):
+    content = gzip.compress(json.dumps(body("job_start", "j")).encode(), mtime=0)
+    token = server.store.credentials.create_token("report")
+    headers = [("Authorization", f"Bearer {token}"), ("Content-Length", str(len(content))), *names]
+    scope = {"type": "http", "http_version": "1.1", "method": "POST", "scheme": "http", "query_string": b""}
+    scope |= {"path": "/api/events", "raw_path": b"/api/events", "client": ("::1", 1), "server": ("::1", 2)}
+    scope["headers"] = [(name.lower().encode(), value.encode()) for name, value in headers]
+    statuses = []
+
+    async def receive():
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    async def send(message):
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    with server.client.portal() as portal:  # the client itself makes one header of two
+        portal.call(server.client.app, dict(scope), receive, send)
+        server.get("/api/token", scope=token)
+        portal.call(server.client.app, dict(scope), receive, send)
+
+    assert statuses == [status] * 2
+
+
 # --- the writer -------------------------------------------------------------------------------
 
 

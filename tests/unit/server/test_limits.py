@@ -165,6 +165,15 @@ def test_reports_have_no_limit_unless_one_is_set(make_server):
     assert statuses[-1] == 429
 
 
+def test_a_report_that_cannot_be_read_counts_once(make_server):
+    server = make_server(limits=Limits(reports_per_s=2))
+
+    statuses = [server.post("/api/events", content=b"{nope").status_code for _ in range(22)]
+
+    assert statuses[:20] == [400] * 20
+    assert statuses[-1] == 429
+
+
 def test_asking_whether_to_stop_is_part_of_reporting(make_server):
     """Existing clients ask for every job, every few seconds, with the token that reports."""
     server = make_server(limits=Limits(reads_per_s=1))

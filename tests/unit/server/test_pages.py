@@ -544,3 +544,15 @@ def test_the_home_page_is_exported_with_who_leads_each_project(make_server):
     assert (plain["jobs"]["done"], plain["is_public"]) == (2, False)
     lines = server.get(links["Markdown"]).text.splitlines()
     assert lines[2].startswith("| p | m,1 | MSE | 1 of 1 datasets | 1 | 2 | 0 | 1 | 2026-01-01")
+
+
+def test_very_long_names_are_written_and_not_remembered():
+    from argus_server import urls
+
+    before = filters._remembered.cache_info().currsize, urls._remembered.cache_info().currsize
+    for number in range(3):
+        name = f"{number}/x<" + "x" * 100_000
+        assert str(filters.breakable(name)).startswith(f"{number}/<wbr>x&lt;x")
+        assert urls.segment(name).startswith(f"{number}%2Fx%3Cx")
+
+    assert (filters._remembered.cache_info().currsize, urls._remembered.cache_info().currsize) == before
