@@ -45,6 +45,7 @@ def show(
         datasets: in the order of the tables.
         frameworks: model → what trained it.
     """
+    close = False
     for dataset in datasets:
         board = fetch(server, project, group="cell", dataset=dataset, sort="MSE")
         keys = [key for key in _COLUMNS if any(column["key"] == key for column in board["columns"])]
@@ -53,6 +54,9 @@ def show(
             keys.pop()
             table = _table(board, dataset, keys, frameworks)
         console.print(table)
+        close = close or any("†" in shown for row in board["rows"] for shown in row["display"].values())
+    if close:
+        console.print("† the seeds do not tell it from the best of its dataset (Welch's t-test, Holm).")
 
 
 def _table(board: dict[str, Any], dataset: str, keys: list[str], frameworks: dict[str, str]) -> Table:

@@ -107,7 +107,12 @@ def demo(
             if keeps_serving:
                 _say_url(console, "\nThe whole board:", f"{server.url}/p/{PROJECT}/leaderboard")
                 _say_url(console, "Sign in once:", server.new_sign_in_url())
-                console.print("Serving until Ctrl-C.")
+                kept = (
+                    f"the data stay in {database}"
+                    if database
+                    else "its data go with it; --database keeps them"
+                )
+                console.print(f"Serving until Ctrl-C ({kept}).", highlight=False, soft_wrap=True)
                 threading.Event().wait()
     except KeyboardInterrupt:
         console.print("\nStopped.")
@@ -152,6 +157,7 @@ def _train_all(console: Console, server: DemoServer, directory: Path, plan: Plan
         progress.says("all trained")
         if not reporter.flush(30):
             raise RuntimeError(f"the server at {server.url} did not take every event")
+    server.set_baseline(PROJECT, baseline.NAME)
     return {model: framework.name for framework in frameworks for model in framework.models}
 
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import requests
+
 __all__ = ["DemoServer", "serve"]
 
 _ARGUS = [sys.executable, "-m", "argus_core"]
@@ -33,11 +35,26 @@ class DemoServer:
     sign_in_url: str
     token: str
     reader: str
+    _admin: str
     _database: Path
 
     def new_sign_in_url(self) -> str:
         """Return another one-time link; the first may have been used while the demo trained."""
         return _argus("token", "link", "--database", str(self._database), "--url", self.url)
+
+    def set_baseline(self, project: str, model: str) -> None:
+        """Let skill and differences of a project be measured against a model.
+
+        Raises:
+            requests.RequestException: the server did not take it.
+        """
+        response = requests.put(
+            f"{self.url}/api/projects/{project}/settings",
+            json={"baseline": model},
+            headers={"Authorization": f"Bearer {self._admin}"},
+            timeout=30,
+        )
+        response.raise_for_status()
 
 
 @contextmanager
@@ -49,6 +66,7 @@ def serve(database: Path, project: str, *, port: int) -> Iterator[DemoServer]:
     """
     token = _make_token(database, project, "report")
     reader = _make_token(database, project, "read")
+    admin = _make_token(database, project, "admin")
     log = database.with_name("server.log")
     with log.open("wb") as log_file:
         process = subprocess.Popen(  # noqa: S603 - our own command line
@@ -64,7 +82,7 @@ def serve(database: Path, project: str, *, port: int) -> Iterator[DemoServer]:
             if not line:
                 raise RuntimeError(f"the server did not start:\n{log.read_text()[-2000:]}")
             ready = json.loads(line)
-            yield DemoServer(ready["url"].rstrip("/"), ready["sign_in_url"], token, reader, database)
+            yield DemoServer(ready["url"].rstrip("/"), ready["sign_in_url"], token, reader, admin, database)
         finally:
             _stop(process)
 
