@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Server", "leaderboard", "records"]
 
 _TIMEOUT_S = (3.05, 60.0)
-_BESIDE = {"cells", "display", "best", "second", "flags", "separation"}
-_OF_JOBS = {"seed", "batch_id", "job_id", "superseded_by"}
+_OF_JOBS = ("batch_id", "job_id", "finished_at")
 _WRONG_QUESTIONS = (400, 404)
 Value = str | int | float | bool | None | Iterable[str]
 """A parameter of a view: one value, or several of a filter."""
@@ -112,6 +111,10 @@ def leaderboard(
     also `NAME (low)` and `NAME (high)`, its 95 % interval. Models without a place come last, with a
     provisional rank and the reasons; `separation` says whether the data tell a model from the leader.
 
+    `rank` of a job or a cell is the place within its dataset. `superseded_by` of a job is `BATCH/JOB` of the
+    later one that counts instead. `n` of a cell or a model is how many jobs it has, and `finished_at` of a
+    cell is when the last of them finished. `is_baseline` of a model: skill is measured against it.
+
     Args:
         project: default `ARGUS_PROJECT`.
         url: the server; default `ARGUS_URL`.
@@ -135,16 +138,15 @@ def records(table: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the rows of a leaderboard's JSON as flat dicts; see `leaderboard`."""
     metrics = [column for column in table["columns"] if column["kind"] == "metric"]
     if table["view"]["group"] == "model":
-        return [
-            _model_record(row, metrics, table["columns"]) for row in (*table["rows"], *table["not_ranked"])
-        ]
+        return [_model_record(row, table["columns"]) for row in (*table["rows"], *table["not_ranked"])]
     grouped = table["view"]["group"] != "job"
     return [_record(row, metrics, grouped=grouped) for row in table["rows"]]
 
 
 def _record(row: Mapping[str, Any], metrics: Iterable[Mapping[str, Any]], *, grouped: bool) -> dict[str, Any]:
-    beside = _BESIDE | (_OF_JOBS if grouped else {"n"})
-    record = {name: value for name, value in row.items() if name not in beside}
+    """Return a job or a cell, its columns in the order of the CSV."""
+    named = ("rank", "model", "dataset", "n" if grouped else "seed")
+    record = {name: row.get(name) for name in named}
     for column in metrics:
         cell = row["cells"].get(column["key"])
         name = column["id"]
@@ -157,29 +159,28 @@ def _record(row: Mapping[str, Any], metrics: Iterable[Mapping[str, Any]], *, gro
         record[f"{name} (n)"] = parts.get("n")
         record[f"{name} (low)"], record[f"{name} (high)"] = parts.get("interval") or (None, None)
     if grouped:
-        record |= {**_separation(row), "flags": _flags(row)}
-    return record
+        return record | {"finished_at": row.get("finished_at"), **_separation(row), "flags": _flags(row)}
+    later = "/".join(row.get("superseded_by") or ()) or None
+    return record | {name: row.get(name) for name in _OF_JOBS} | {"superseded_by": later}
 
 
-def _model_record(
-    row: Mapping[str, Any], metrics: Iterable[Mapping[str, Any]], columns: Iterable[Mapping[str, Any]]
-) -> dict[str, Any]:
+def _model_record(row: Mapping[str, Any], columns: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Return a model as the CSV has it; one without a place has a provisional rank and the reasons."""
     record = {name: row.get(name) for name in ("rank", "tier", "model", "n", "is_baseline")}
     low, high = row.get("interval") or (None, None)
     for column in columns:
-        if column["kind"] == "statistic":
-            record[column["id"]] = row["statistics"].get(column["id"])
-        if column["id"] == "average_rank":
+        name = column["id"]
+        if column["kind"] == "metric":
+            cell = row["cells"].get(column["key"]) or {}
+            record |= {name: _value(cell.get("mean")), f"{name} (std)": cell.get("std")}
+            record[f"{name} (n)"] = cell.get("n")
+        elif column["kind"] == "statistic":
+            record[name] = row["statistics"].get(name)
+        if name == "average_rank":
             record |= {"average_rank (low)": low, "average_rank (high)": high, **_separation(row)}
-        if column["id"] == "datasets":
+        if name == "datasets":
             record["datasets (of)"] = row["statistics"].get("datasets_of")
             record["seeds"] = row["statistics"].get("seeds")
-    for column in metrics:
-        cell = row["cells"].get(column["key"]) or {}
-        record[column["id"]] = _value(cell.get("mean"))
-        record[f"{column['id']} (std)"] = cell.get("std")
-        record[f"{column['id']} (n)"] = cell.get("n")
     record["flags"] = _flags(row)
     record["provisional_rank"] = row.get("provisional_rank")
     gaps = row.get("gaps") or ()

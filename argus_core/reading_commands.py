@@ -380,6 +380,8 @@ def check(project: str, url: str | None, token: str | None, *, as_json: bool, **
     mark, colour = _MARKS[{"pass": "ok", "regression": "bad", "undecided": "warning"}[found["verdict"]]]
     console.print(Text.assemble((mark, colour), " ", (found["verdict"], f"bold {colour}"), ": "), end="")
     console.print(plain(found["summary"]))
+    for note in found.get("notes", ()):
+        console.print(plain(note))
     raise SystemExit(found["exit_code"])
 
 
@@ -389,7 +391,7 @@ def _check_table(found: Mapping[str, Any]) -> Table:
 
     arrow = _ARROWS[found["direction"]]
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    heads = ("Dataset", f"{found['baseline']} {arrow}", "n", f"{found['model']} {arrow}", "n")
+    heads = ("Dataset", f"{found['baseline']} (baseline) {arrow}", "n", f"{found['model']} {arrow}", "n")
     levels = {row["change"]["level"] for row in found["datasets"] if row["change"]}
     interval = f"{max(levels) * 100:.3g} % interval" if levels else "interval"
     for head in (*heads, "worse by", interval, ""):

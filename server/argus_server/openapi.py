@@ -453,6 +453,7 @@ def _check_answer() -> Schema:
             "seeds_needed": _MAYBE_COUNT,
             "paired": _FLAG,
             "exit_code": {"enum": [0, 1, 2]},
+            "notes": _list(_TEXT),
         }
     )
 
@@ -512,6 +513,7 @@ def _jobs() -> Schema:
         "job_id": _TEXT,
         "status": _TEXT,
         "interrupted": _FLAG,
+        "superseded": _FLAG,
         "model": _MAYBE_TEXT,
         "dataset": _MAYBE_TEXT,
         "seed": _MAYBE_TEXT,
@@ -633,6 +635,7 @@ def _reading() -> Schema:
             ("json", _ref(page.capitalize()), _JSON),
             ("csv", _TEXT, "text/csv"),
             ("md", _TEXT, "text/markdown"),
+            *([("tex", _TEXT, "application/x-tex")] if page == "pairs" else []),
         ):
             answers = {
                 "200": _answer("The whole.", content, media_type),

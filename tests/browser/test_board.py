@@ -132,6 +132,9 @@ def test_on_a_phone_the_controls_are_folded_and_open_without_a_script(page, brow
     page.goto(BOARD)
     expect(page.get_by_label("Rank by")).to_be_hidden()
     assert page.locator("table.board").bounding_box()["y"] < 844 / 2
+    by_metric = page.locator("table.board tbody td.by").first.bounding_box()
+    assert by_metric["x"] + by_metric["width"] < 390
+    expect(page.locator("table.board td.about").first).to_be_hidden()
     page.keyboard.press("/")
     expect(page.locator("#search")).to_be_focused()
     page.set_viewport_size({"width": 1200, "height": 844})

@@ -59,7 +59,12 @@ def test_a_real_latex_typesets_every_hostile_name(client, tmp_path, preamble):
 
         reader = Reader(client, word)
         pages = [("leaderboard.tex", "group", group) for group in ("job", "cell", "model")]
-        for page, key, value in [*pages, ("matrix.tex", "transpose", ""), ("matrix.tex", "transpose", "1")]:
+        pages += [
+            ("matrix.tex", "transpose", ""),
+            ("matrix.tex", "transpose", "1"),
+            ("pairs.tex", "test", ""),
+        ]
+        for page, key, value in pages:
             answer = reader.get(path_to("p", kept(reader.project), page, query=[(key, value)]))
             assert answer.status_code == 200, (name, answer.text)
             tables.append(answer.text)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from argus_server.exports.text import csv_text, markdown_text
 from argus_server.ranking.pairs import PairTable
-from argus_server.ranking.pareto import Pareto
+from argus_server.ranking.pareto import Axis, Pareto
 from argus_server.ranking.sensitivity import Sensitivity
 
 __all__ = [
@@ -54,28 +55,41 @@ def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _pairs(table: PairTable) -> Table:
-    counted = ("wins", "ties", "losses", "difference")
-    header = ("a", "b", "rank_a", "rank_b", *counted, "p", "separable", "better", "not_tested_because")
-    ranks = dict(zip(table.models, table.average_ranks, strict=True))
-    rows = []
-    for place, a in enumerate(table.models):
-        for b in table.models[place + 1 :]:
-            pair = table.pairs[a, b]
-            told = {True: "yes", False: "no", None: ""}[pair.separated]
-            counts = (pair.wins, pair.ties, pair.losses, pair.difference)
-            rows.append((a, b, ranks[a], ranks[b], *counts, pair.p, told, pair.better, pair.untested))
-    return header, rows
+_PAIRS = (
+    *("a", "b", "rank_a", "rank_b", "wins", "ties", "losses", "difference"),
+    *("p", "separable", "better", "not_tested_because"),
+)
+_TOLD = {True: "yes", False: "no", None: ""}
 
 
 def pairs_csv(table: PairTable) -> str:
     """Return one row for each two models, the one with the better average rank first; raw values."""
-    return _csv(*_pairs(table))
+    ranks = dict(zip(table.models, table.average_ranks, strict=True))
+    rows = [
+        (
+            *(pair.a, pair.b, ranks[pair.a], ranks[pair.b], pair.wins, pair.ties, pair.losses),
+            *(pair.difference, pair.p, _TOLD[pair.separated], pair.better, pair.untested),
+        )
+        for pair in table.once
+    ]
+    return _csv(_PAIRS, rows)
 
 
 def pairs_markdown(table: PairTable) -> str:
-    """Return the same as Markdown, with the sentence that says what was tested."""
-    return _markdown(_pairs(table), (table.sentence, *table.notes))
+    """Return the same as the page shows it, with the sentence that says what was tested."""
+    ranks = dict(zip(table.models, table.average_ranks, strict=True))
+    rank, shown = table.rank_style.number, partial(table.settings.shown, "model")
+    rows = [
+        (
+            *(shown(pair.a), shown(pair.b), rank(ranks[pair.a]), rank(ranks[pair.b])),
+            *(pair.wins, pair.ties, pair.losses, pair.display, pair.p_text),
+            *(_TOLD[pair.separated], shown(pair.better) if pair.better else "", pair.untested),
+        )
+        for pair in table.once
+    ]
+    units = {"difference": f" ({table.unit})" if table.unit else ""}
+    header = tuple(f"{name.replace('_', ' ')}{units.get(name, '')}" for name in _PAIRS)
+    return _markdown((header, rows), (table.sentence, *table.notes))
 
 
 def pairs_json(table: PairTable) -> bytes:
@@ -95,8 +109,8 @@ def pairs_json(table: PairTable) -> bytes:
             "cliques": [table.models[first : last + 1] for first, last in table.cliques],
             "pairs": [
                 {
-                    "a": a,
-                    "b": b,
+                    "a": pair.a,
+                    "b": pair.b,
                     "wins": pair.wins,
                     "ties": pair.ties,
                     "losses": pair.losses,
@@ -106,9 +120,7 @@ def pairs_json(table: PairTable) -> bytes:
                     "better": pair.better or None,
                     "not_tested_because": pair.untested or None,
                 }
-                for place, a in enumerate(table.models)
-                for b in table.models[place + 1 :]
-                for pair in (table.pairs[a, b],)
+                for pair in table.once
             ],
         }
     )
@@ -146,8 +158,26 @@ def pareto_csv(pareto: Pareto) -> str:
 
 
 def pareto_markdown(pareto: Pareto) -> str:
-    """Return the same as Markdown."""
-    return _markdown(_front(pareto), pareto.notes)
+    """Return the same as the page shows it, units in the header."""
+    quality, value, cost = pareto.quality_axis, pareto.value_axis, pareto.cost_axis
+    if quality is None or value is None or cost is None:
+        return _markdown(_front(pareto), pareto.notes)
+    ranks, shown = pareto.datasets > 1, partial(pareto.settings.shown, "model")
+    heads = ["Model", *(["Avg rank"] if ranks else []), *(_head(axis) for axis in (value, cost))]
+    rows = [
+        (
+            *(shown(point.model), *([quality.shown(point.quality)] if ranks else [])),
+            *(value.shown(point.value), cost.shown(point.cost), f"{point.cost_datasets}/{pareto.datasets}"),
+            *("yes" if point.is_front else "no", shown(point.beaten_by) if point.beaten_by else ""),
+        )
+        for point in pareto.points
+    ]
+    header = (*heads, f"Datasets with {cost.label}", "Front", "Beaten by")
+    return _markdown((header, rows), pareto.notes)
+
+
+def _head(axis: Axis) -> str:
+    return f"{axis.label} ({axis.unit})" if axis.unit else axis.label
 
 
 def pareto_json(pareto: Pareto) -> bytes:
@@ -191,7 +221,10 @@ def sensitivity_csv(table: Sensitivity) -> str:
 
 def sensitivity_markdown(table: Sensitivity) -> str:
     """Return the same as Markdown, with the sentence that says how often the leader leads."""
-    return _markdown(_variants(table), (table.sentence, *table.notes))
+    (kind, variant, *models), rows = _variants(table)
+    named = (kind, variant, *(table.settings.shown("model", model) for model in models))
+    rows = [(row[0], one.label, *row[2:]) for row, one in zip(rows, table.variants, strict=True)]
+    return _markdown((named, rows), (table.sentence, *table.notes))
 
 
 def sensitivity_json(table: Sensitivity) -> bytes:

@@ -10,10 +10,10 @@ import hashlib
 from collections.abc import Iterator
 
 from argus_server.exports.latex_text import PREAMBLE, latex_number, latex_sentence, latex_text
-from argus_server.exports.row_flags import flag_letters, kinds_of, note_of
+from argus_server.exports.row_flags import Remarks, flag_letters
 from argus_server.ranking.rank import Ranking
 from argus_server.ranking.registry import Settings
-from argus_server.ranking.table import Cell, Column, FlagKind, Row
+from argus_server.ranking.table import Cell, Column, Row
 from argus_server.ranking.view import View
 from argus_server.urls import path_to
 
@@ -60,24 +60,27 @@ def leaderboard_latex(ranking: Ranking, version: object) -> Iterator[str]:
     )
     heads = ["\\#", *map(heading, columns), *(["Jobs"] if counts else [])]
     yield " & ".join(heads) + END + "\\midrule\n"
-    flagged: set[FlagKind] = set()
+    remarks = Remarks()
     for row in ranking.stream():
-        flagged.update(kinds_of(row))
+        remarks.see(row)
         yield _row(columns, row, ranking.settings, counts=counts)
-    yield "\\bottomrule\n\\end{tabular}\n" + note_of(flagged) + "\\end{table}\n"
+    yield "\\bottomrule\n\\end{tabular}\n" + remarks.latex + "\\end{table}\n"
 
 
 def _caption(ranking: Ranking) -> str:
     view, metric = ranking.view, ranking.metric
     column = next((column for column in ranking.metric_columns if column.key == metric), None)
-    ranked = f"ranked by {column.label} ({BETTER[column.direction]})" if column is not None else "not ranked"
+    is_ranked = column is not None and ranking.ranks_higher is not None
+    ranked = (
+        f"ranked by {column.label} ({BETTER[column.direction]})" if column and is_ranked else "not ranked"
+    )
     what = "Each row is one job, as it was measured"
     if view.group == "cell":
         what = f"Each value is {SEEDS[view.seeds]}{SPREAD[view.seeds]}"
     sentences = [
         f"Leaderboard of {ranking.project}, {ranked}.",
         f"{what}.",
-        "Best in bold, second best underlined, each within its dataset.",
+        *(() if not ranking.marks else ("Best in bold, second best underlined, each within its dataset.",)),
         *(() if ranking.is_tested else (NO_TEST,)),
         *ranking.notes,
     ]

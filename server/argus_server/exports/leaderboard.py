@@ -22,11 +22,11 @@ from argus_server.exports.records import (
     separation_fields,
     separation_record,
 )
-from argus_server.exports.row_flags import flag_records, flags_text, kinds_of, legend_of, marked_name
+from argus_server.exports.row_flags import Remarks, flag_records, flags_text, marked_name
 from argus_server.exports.text import csv_fields, iso_time, markdown_text
 from argus_server.ranking.board import Placed
 from argus_server.ranking.rank import Ranking
-from argus_server.ranking.table import Cell, Column, FlagKind, Row
+from argus_server.ranking.table import Cell, Column, Row
 
 __all__ = ["leaderboard_csv", "leaderboard_json", "leaderboard_markdown"]
 
@@ -66,7 +66,7 @@ def _csv_header(ranking: Ranking, *, grouped: bool) -> list[Any]:
         if grouped:
             header += [f"{column.id} ({part})" for part in ("std", "n", "low", "high")]
     return (
-        [*header, *SEPARATION, "flags"]
+        [*header, "finished_at", *SEPARATION, "flags"]
         if grouped
         else [*header, "batch_id", "job_id", "finished_at", "superseded_by"]
     )
@@ -84,7 +84,7 @@ def _csv_cells(ranking: Ranking, row: Row) -> list[Any]:
     for column in ranking.metric_columns:
         cell = row.cells[column.key]
         values += [cell.raw, cell.std, cell.n, cell.low, cell.high]
-    return [*values, *separation_fields(row.separation), flags_text(row)]
+    return [*values, iso_time(row.finished_us), *separation_fields(row.separation), flags_text(row)]
 
 
 def _batched(items: Iterable[Any]) -> Iterator[list[Any]]:
@@ -170,11 +170,11 @@ def leaderboard_markdown(ranking: Ranking) -> Iterator[str]:
     header = ["#", *(_heading(column) for column in ranking.chosen), *counts]
     rules = ["--:", *("--:" if column.kind == "metric" else ":--" for column in ranking.chosen)]
     rules += ["--:" for _ in counts]
-    kinds: set[FlagKind] = set()
-    rows = (_markdown_row(ranking, row, kinds) for row in ranking.stream())
+    remarks = Remarks()
+    rows = (_markdown_row(ranking, row, remarks) for row in ranking.stream())
     for some in _batched(chain([header, rules], rows)):
         yield "".join("| " + " | ".join(line) + " |\n" for line in some)
-    yield "".join(f"\n{markdown_text(note)}\n" for note in (*legend_of(kinds), *ranking.notes))
+    yield "".join(f"\n{markdown_text(note)}\n" for note in (*remarks.lines, *ranking.notes))
 
 
 def _heading(column: Column) -> str:
@@ -182,8 +182,8 @@ def _heading(column: Column) -> str:
     return markdown_text(column.label) + unit + _ARROWS[column.direction]
 
 
-def _markdown_row(ranking: Ranking, row: Row, kinds: set[FlagKind]) -> list[str]:
-    kinds.update(kinds_of(row))
+def _markdown_row(ranking: Ranking, row: Row, remarks: Remarks) -> list[str]:
+    remarks.see(row)
     cells = [str(row.rank) if row.rank is not None else ""]
     for column in ranking.chosen:
         if column.kind == "identity":

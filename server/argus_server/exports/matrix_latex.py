@@ -10,6 +10,7 @@ from argus_server.urls import path_to
 
 __all__ = ["matrix_latex"]
 
+_MARKS = "Best in bold, second best underlined, each within its dataset."
 _CONTENTS = {
     "mean": "",
     "best": "each cell is the best of its seeds",
@@ -59,7 +60,7 @@ def _caption(table: MatrixTable) -> str:
     return " ".join(
         [
             f"{column.label}{unit} of {table.project} ({BETTER[column.direction]}); {content}.",
-            "Best in bold, second best underlined, each within its dataset.",
+            *(() if column.direction == "unknown" else (_MARKS,)),
             *(() if table.is_tested else (NO_TEST,)),
             *table.notes,
         ]

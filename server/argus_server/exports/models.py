@@ -17,7 +17,7 @@ from argus_server.exports.records import (
     separation_fields,
     separation_record,
 )
-from argus_server.exports.row_flags import flag_legend, flag_records, flags_text, marked_name
+from argus_server.exports.row_flags import Remarks, flag_records, flags_text, marked_name
 from argus_server.exports.text import csv_text, markdown_text
 from argus_server.ranking.registry import Settings
 from argus_server.ranking.table import Cell, Column, RankedTable, Row
@@ -41,10 +41,11 @@ def cell_of(row: Row, column: Column) -> Cell:
 def models_csv(table: RankedTable) -> Iterator[str]:
     """Yield RFC 4180 text, raw values in raw units at round-trip precision.
 
-    An average rank has the ends of its interval beside it, and whether the model is told from the leader:
-    empty for the leader, and where nobody tested it, for which `separation (why)` has the reason. A metric is
-    its mean over the datasets, with `NAME (std)` and, as `NAME (n)`, over how many. A model without a place
-    has its average rank under `provisional_rank`, and says why.
+    `n` is how many jobs the model has. An average rank has the ends of its interval beside it, and whether
+    the model is told from the leader: empty for the leader, and where nobody tested it, for which
+    `separation (why)` has the reason. A metric is its mean over the datasets, with `NAME (std)` and, as
+    `NAME (n)`, over how many. A model without a place has its average rank under `provisional_rank`, and
+    says why.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
@@ -55,7 +56,7 @@ def models_csv(table: RankedTable) -> Iterator[str]:
 
 
 def _csv_header(table: RankedTable) -> list[str]:
-    header = ["rank", "tier", "model"]
+    header = ["rank", "tier", "model", "n", "is_baseline"]
     for column in table.columns[1:]:
         header.append(column.id)
         if column.id == "average_rank" and column.kind == "statistic":
@@ -68,7 +69,7 @@ def _csv_header(table: RankedTable) -> list[str]:
 
 
 def _csv_row(table: RankedTable, row: Row) -> list[Any]:
-    values: list[Any] = [row.rank, row.tier, row.model]
+    values: list[Any] = [row.rank, row.tier, row.model, row.n, row.is_baseline]
     is_ranked = row.rank is not None
     for column in table.columns[1:]:
         cell = cell_of(row, column)
@@ -203,7 +204,7 @@ def models_markdown(table: RankedTable) -> Iterator[str]:
                 *(_unranked(row, table.settings) for row in table.unranked),
             ]
         )
-    notes = [*legend(table), *flag_legend(table.rows), *table.notes]
+    notes = [*legend(table), *Remarks(table.rows).lines, *table.notes]
     yield "".join(f"\n{markdown_text(note)}\n" for note in notes)
 
 

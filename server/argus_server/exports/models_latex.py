@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from argus_server.exports.latex import BETTER, END, SEEDS, heading, view_hash
 from argus_server.exports.latex_text import PREAMBLE, latex_number, latex_sentence, latex_text
 from argus_server.exports.models import cell_of, legend, most_of, part_text
-from argus_server.exports.row_flags import flag_letters, flag_note
+from argus_server.exports.row_flags import Remarks, flag_letters
 from argus_server.ranking.table import Cell, Column, RankedTable, Row
 from argus_server.urls import path_to
 
-__all__ = ["models_latex"]
+__all__ = ["MISSING", "models_latex"]
 
-_MISSING = {
+MISSING = {
     "complete": "models without a value on every dataset are not ranked",
     "shared": "models are compared on the datasets that all of them have",
     "pairwise": "each pair of models is compared on the datasets that both have",
@@ -47,7 +47,7 @@ def models_latex(table: RankedTable, version: object) -> Iterator[str]:
         yield "\\midrule\n"
     for row in table.unranked:
         yield _row(table, row, widths)
-    yield "\\bottomrule\n\\end{tabular}\n" + flag_note(table.rows) + "\\end{table}\n"
+    yield "\\bottomrule\n\\end{tabular}\n" + Remarks(table.rows).latex + "\\end{table}\n"
 
 
 def _has_rules(table: RankedTable) -> bool:
@@ -63,13 +63,16 @@ def _not_ranked(rows: Sequence[Row]) -> str:
 
 def _caption(table: RankedTable) -> str:
     metric = next((column for column in table.metric_columns if column.key == table.ranked_by), None)
+    is_ranked = metric is not None and any(row.rank is not None for row in table.rows)
     ranked = (
-        f"by their average rank in {metric.label} ({BETTER[metric.direction]})" if metric else "not ranked"
+        f"by their average rank in {metric.label} ({BETTER[metric.direction]})"
+        if metric is not None and is_ranked
+        else "not ranked"
     )
     view = table.view
     sentences = [
         f"Models of {table.project}, {ranked}; each metric is the mean over datasets of {SEEDS[view.seeds]};"
-        f" {_MISSING[view.missing]}.",
+        f" {MISSING[view.missing]}.",
         table.verdict.told(table.settings.models),
         "A rule separates groups that differ." if _has_rules(table) else "",
         *legend(table),

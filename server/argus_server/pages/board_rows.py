@@ -61,6 +61,7 @@ class _Writer:
         self._model = lru_cache(None)(self._model_link)
         self._dataset = lru_cache(None)(self._dataset_cell)
         self._seed = lru_cache(None)(self._seed_cell)
+        self._about = lru_cache(None)(self._about_text)
 
     def rows(self) -> str:
         """Return all rows."""
@@ -96,7 +97,9 @@ class _Writer:
         return [self._seed(row.seed) for row in rows]
 
     def _model_cell(self, row: Row) -> str:
-        return f'<th scope="row" class="pin">{self._model(row.model)}{_superseded(row)}{flag_marks(row)}</th>'
+        about = f' data-about="{self._about(row.dataset, row.seed)}"' if row.dataset or row.seed else ""
+        named = f"{self._model(row.model)}{_superseded(row)}{flag_marks(row)}"
+        return f'<th scope="row" class="pin"{about}>{named}</th>'
 
     def _model_link(self, model: str | None) -> str:
         if model is None:
@@ -105,11 +108,17 @@ class _Writer:
         link = path_to("p", self._table.project, "leaderboard", query=query)
         return f'<a href="{escape(link)}">{breakable(self._settings.models.get(model, model))}</a>'
 
+    def _about_text(self, dataset: str | None, seed: str | None) -> str:
+        """Return what stands below the model where there is no room for columns of these."""
+        shown = [self._settings.datasets.get(dataset, dataset)] if dataset else []
+        return escape(" · ".join([*shown, *([f"seed {seed}"] if seed else [])]))
+
     def _dataset_cell(self, dataset: str | None) -> str:
-        return f"<td>{_named(self._settings.datasets.get(dataset, dataset) if dataset else None)}</td>"
+        shown = self._settings.datasets.get(dataset, dataset) if dataset else None
+        return f'<td class="about">{_named(shown)}</td>'
 
     def _seed_cell(self, seed: str | None) -> str:
-        return f'<td class="n">{_named(seed)}</td>'
+        return f'<td class="n about">{_named(seed)}</td>'
 
     def _jobs_cell(self, row: Row, name: str) -> str:
         if row.job_id is None:

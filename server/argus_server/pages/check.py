@@ -11,6 +11,7 @@ from litestar import Response, get
 
 from argus_server.errors import BadView, UnknownBatch
 from argus_server.pages.asking import READ, AnyRequest, asked_view, name_in, queries_of
+from argus_server.pages.doctor import doubts_about
 from argus_server.ranking.gate import ALPHA, Check, Margin, Sample, check, sample_of
 from argus_server.ranking.rank import Ranking
 from argus_server.ranking.view import View, column_id, metric_of
@@ -56,6 +57,7 @@ def check_json(request: AnyRequest) -> Response[bytes]:
                 f"metric={metric} does not rank: say in the settings whether less or more is better"
             )
         sample = sample_of(board, model, metric, view.dataset)
+        doubts = doubts_about(board, [metric])
     baseline = view.baseline or settings.baseline or ""
     if not baseline:
         raise BadView("baseline= is missing, and the project has none")
@@ -63,6 +65,7 @@ def check_json(request: AnyRequest) -> Response[bytes]:
         raise BadView(f"model={model} is its own baseline; tell the two apart with batch= or baseline_batch=")
     with queries_of(request).board(name, theirs) as board:
         reference = sample_of(board, baseline, metric, view.dataset)
+        doubts = doubts or doubts_about(board, [metric])
     decided = check(
         sample,
         reference,
@@ -72,8 +75,10 @@ def check_json(request: AnyRequest) -> Response[bytes]:
         paired=asked.get("paired", "") not in ("", "0"),
     )
     head = {"project": name, "metric": metric, "direction": "higher" if higher else "lower"}
+    notes = {"notes": list(filter(None, [doubts]))}
     return Response(
-        msgspec.json.encode(head | _plain(decided, sample, reference, margin)), media_type="application/json"
+        msgspec.json.encode(head | _plain(decided, sample, reference, margin) | notes),
+        media_type="application/json",
     )
 
 

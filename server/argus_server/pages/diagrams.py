@@ -113,7 +113,7 @@ class _Scale:
         self.is_log = low > 0 and high / low > _LOG_FROM and axis.style.decimals is not None
         self._axis = axis
         ends = [self._of(low), self._of(high)]
-        room = 0.06 * (ends[1] - ends[0]) or max(0.5, abs(ends[0]) * 0.05)
+        room = 0.06 * (ends[1] - ends[0]) or abs(ends[0]) * 0.05 or 0.5
         self._low, self._high = ends[0] - room, ends[1] + room
         self._ends = (best, worst) if axis.direction != "higher" else (worst, best)
 
@@ -244,7 +244,7 @@ def slope_graph(table: Sensitivity, names: Names) -> Markup:
 
 
 def _short(variant: Variant) -> str:
-    text = f"without {variant.name}" if variant.kind == "without" else variant.name
+    text = variant.label
     return text if len(text) <= 22 else text[:21] + "…"
 
 

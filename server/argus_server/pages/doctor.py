@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import anyio.to_thread
@@ -14,23 +15,38 @@ from argus_server.pages.asking import READ, AnyRequest, name_in, queries_of
 from argus_server.pages.frame import project_frame
 from argus_server.pages.render import Page, render
 from argus_server.ranking.board import Board
-from argus_server.ranking.doctor import Finding, Remedy, examine, remedies, treat, untreat
+from argus_server.ranking.doctor import IN_WORDS, Finding, Remedy, examine, remedies, treat, untreat
 from argus_server.ranking.registry import Settings
+from argus_server.ranking.table import Column
 from argus_server.ranking.view import View
 from argus_server.threads import in_thread
 from argus_server.urls import path_to
 
-__all__ = ["DOCTOR_ROUTES", "has_findings"]
+__all__ = ["DOCTOR_ROUTES", "doubts_about", "shown_keys"]
 
 _FEW_ROWS, _LOOKED_AT = 2000, 200
 """Up to so many rows a leaderboard asks the doctor itself, who then looks at so many jobs."""
 
 
-def has_findings(board: Board) -> bool:
-    """Whether there are findings, as far as that can be said while a leaderboard is made."""
+def doubts_about(board: Board, keys: Collection[str | None]) -> str:
+    """Return what the doctor doubts of these metrics, as far as that can be said while a table is made.
+
+    One sentence for every rendering of a table of them; empty where nothing looks wrong.
+    """
     if sum(count for _, count in board.names("model")) > _FEW_ROWS:
-        return False
-    return board.memo("the doctor has findings", lambda: bool(examine(board, most_jobs=_LOOKED_AT)))
+        return ""
+    found = board.memo("findings of the doctor", lambda: examine(board, most_jobs=_LOOKED_AT))
+    said = {
+        f"{' and '.join(item.keys)} ({IN_WORDS[item.kind]})": None
+        for item in found
+        if any(key in keys for key in item.keys)
+    }
+    return f"The metric doctor doubts {', '.join(said)}: its page says why." if said else ""
+
+
+def shown_keys(columns: Iterable[Column]) -> set[str | None]:
+    """Return the metrics among the columns that a table shows."""
+    return {column.key for column in columns if column.kind == "metric"}
 
 
 def _examined(request: AnyRequest) -> tuple[list[Finding], Settings]:
@@ -58,6 +74,7 @@ def _page(request: AnyRequest, problem: str = "", status_code: int = 200) -> Res
     context = {
         **frame,
         "findings": findings,
+        "words": IN_WORDS,
         "remedies": [(_remedy_id(remedy), remedy) for remedy in remedies(settings)],
         "may_change": request.user.allows("admin", name),
         "problem": problem,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -33,7 +34,7 @@ from argus_server.pages.board_filters import condition_units, facets, hiding, ra
 from argus_server.pages.board_order import headings, sortings
 from argus_server.pages.board_rows import RowKey, board_rows, row_key
 from argus_server.pages.conditional import entity_tag, not_modified
-from argus_server.pages.doctor import has_findings
+from argus_server.pages.doctor import doubts_about, shown_keys
 from argus_server.pages.flags import explained
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.models import models_page
@@ -43,10 +44,11 @@ from argus_server.pages.sparkline import sparkline
 from argus_server.pages.visitors import shown_states, shown_table
 from argus_server.ranking.board import Board
 from argus_server.ranking.leader import Leader, leader
+from argus_server.ranking.metric import lacks_direction
 from argus_server.ranking.rank import Ranking, rank
 from argus_server.ranking.strict import require_known, require_parameters
 from argus_server.ranking.table import RankedTable
-from argus_server.ranking.view import View
+from argus_server.ranking.view import View, write_further
 from argus_server.ranking.without_result import WithoutResult, without_result
 from argus_server.threads import in_thread
 from argus_server.urls import path_to
@@ -92,7 +94,8 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
         leads = leader_in_time(view, board)
         filters = facets(view, board, request.user)
         settings = board.settings
-        doubts = has_findings(board)
+        doubts = doubts_about(board, shown_keys(table.layout))
+        needs_direction = lacks_direction(board.keys, table.ranked_by)
         rest = _without_result(request, view, board)
     context = {
         **frame,
@@ -107,8 +110,12 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
         "asked": view,
         "pages": count_pages(view, table.total, rows),
         "leader": leads,
+        "by_dataset": _by_dataset(table, view),
         "doubts": doubts,
+        "needs_direction": needs_direction,
         "flagged": explained(table.rows),
+        "marked": any(cell.mark for row in table.rows for cell in row.cells.values()),
+        "replaced": any(row.superseded_by for row in table.rows),
         "raw_units": raw_units(table),
         "condition_units": condition_units(table, view),
         "without_result": rest,
@@ -149,6 +156,17 @@ def _rearranged(request: AnyRequest, project: str, view: View) -> Response[Any] 
     return None
 
 
+def _by_dataset(table: RankedTable, asked: View) -> str:
+    """Return where the rows stand dataset by dataset; empty where they do, or where there is one only."""
+    shown = asked.dataset or [name for name in table.datasets if name]
+    column = table.sorted_column
+    if len(shown) < 2 or column is None or column.kind != "metric":
+        return ""
+    further = write_further(column.id, descends=table.view.order == "desc")
+    query = asked.query(sort="dataset", order="", then=(further,), page=1)
+    return path_to("p", table.project, "leaderboard", query=query)
+
+
 def _export_path(project: str, view: View, ending: str) -> str:
     return path_to("p", project, f"leaderboard.{ending}", query=view.query(page=1))
 
@@ -169,9 +187,13 @@ def _export(request: AnyRequest, write: Export, models: ModelExport, media_type:
     def pieces() -> Iterator[str | bytes]:
         with queries.board(name, view) as board:
             if view.group == "model":
-                yield from models(shown_table(request.user, name, rank(view, board)))
+                table = shown_table(request.user, name, rank(view, board))
+                doubts = doubts_about(board, shown_keys(table.layout))
+                yield from models(replace(table, notes=[*table.notes, *filter(None, [doubts])]))
             else:
-                yield from write(Ranking(view, board))
+                ranking = Ranking(view, board)
+                ranking.notes += filter(None, [doubts_about(board, shown_keys(ranking.chosen))])
+                yield from write(ranking)
 
     stream = pieces()
     first = next(stream, b"")

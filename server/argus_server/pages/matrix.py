@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,12 +13,13 @@ from argus_server.exports.matrix import matrix_csv, matrix_json, matrix_markdown
 from argus_server.exports.matrix_latex import matrix_latex
 from argus_server.pages.asking import READ, AnyRequest, asked_view, count_pages, name_in, queries_of
 from argus_server.pages.conditional import entity_tag, not_modified
+from argus_server.pages.doctor import doubts_about
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.matrix_cells import average_rank, matrix_head, matrix_rows
 from argus_server.pages.model_views import SEEDS
 from argus_server.pages.render import Page, render
 from argus_server.pages.visitors import shown_states
-from argus_server.ranking.matrix import CellState, MatrixTable, matrix
+from argus_server.ranking.matrix import MatrixTable, matrix
 from argus_server.ranking.view import View
 from argus_server.threads import in_thread
 from argus_server.urls import path_to
@@ -31,13 +32,15 @@ COLUMNS = 100
 
 def matrix_of(request: AnyRequest, name: str, view: View) -> MatrixTable:
     """Return the matrix of a view, as far as this caller may see it."""
+    return _doubted(request, name, view)[0]
+
+
+def _doubted(request: AnyRequest, name: str, view: View) -> tuple[MatrixTable, str]:
+    """Return the same, and what the doctor doubts of it."""
     states = shown_states(request.user, name, queries_of(request).cell_states(name, view.batch))
-    return _matrix(request, name, view, states)
-
-
-def _matrix(request: AnyRequest, name: str, view: View, states: Sequence[CellState]) -> MatrixTable:
     with queries_of(request).board(name, replace(view, group="cell")) as board:
-        return matrix(view, board, states)
+        table = matrix(view, board, states)
+        return table, doubts_about(board, [table.column.key] if table.column is not None else [])
 
 
 @get("/p/{project:str}/matrix", guards=READ)
@@ -49,11 +52,14 @@ def matrix_page(request: AnyRequest) -> Response[Any]:
     tag = entity_tag(request, queries_of(request).version(name), pulse_tag(frame))
     if unchanged := not_modified(request, tag):
         return unchanged
-    table = matrix_of(request, name, view)
+    table, doubts = _doubted(request, name, view)
     first = (view.page - 1) * rows
     context = {
         **frame,
         "table": table,
+        "doubts": doubts,
+        "marked": any(cell.cell.mark or cell.step for cell in table.cells.values()),
+        "needs_direction": table.column is not None and table.column.direction == "unknown",
         "asked": view,
         "pages": count_pages(view, len(table.rows), rows),
         "head": matrix_head(table, table.columns[:COLUMNS]),
@@ -79,7 +85,9 @@ def _export(
     tag = entity_tag(request, queries_of(request).version(name), tuple(pulse.counts.items()))
     if unchanged := not_modified(request, tag):
         return unchanged
-    return Response(write(matrix_of(request, name, view)), media_type=media_type, headers={"ETag": tag})
+    table, doubts = _doubted(request, name, view)
+    content = write(replace(table, notes=[*table.notes, *filter(None, [doubts])]))
+    return Response(content, media_type=media_type, headers={"ETag": tag})
 
 
 @get("/p/{project:str}/matrix.csv", guards=READ)

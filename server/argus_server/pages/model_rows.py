@@ -62,7 +62,8 @@ def headings(table: RankedTable, columns: Sequence[Column], asked: View) -> list
         link = asked.query(sort=column.id, order=other, page=1)
         title = _TITLES.get(column.id, "")
         if column.kind == "metric":
-            title = f"{column.label}: mean over the datasets; {_WORDS[column.direction]}"
+            title = f"{column.label}: mean over the datasets ± its deviation from seed to seed"
+            title += f"; {_WORDS[column.direction]}"
         found.append(
             Heading(
                 column,

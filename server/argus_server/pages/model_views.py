@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from litestar import Response
 
 from argus_server.pages.asking import AnyRequest, asked_view, name_in, queries_of
 from argus_server.pages.conditional import entity_tag, not_modified
+from argus_server.pages.doctor import doubts_about
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.render import Page, render
 from argus_server.ranking.board import Board
-from argus_server.ranking.metric import offered_metrics
-from argus_server.ranking.view import View, column_id
+from argus_server.ranking.metric import lacks_direction, offered_metrics
+from argus_server.ranking.pairs import PairTable
+from argus_server.ranking.pareto import Pareto
+from argus_server.ranking.sensitivity import Sensitivity
+from argus_server.ranking.view import MISSING_IN_WORDS, SEEDS_IN_WORDS, View, column_id
 from argus_server.urls import path_to
 
-__all__ = ["MISSING", "PAGES", "SEEDS", "export_of", "page_of", "tabs"]
+__all__ = ["FILES", "MISSING", "PAGES", "SEEDS", "export_of", "page_of", "tabs"]
 
-T = TypeVar("T")
+T = TypeVar("T", bound=PairTable | Pareto | Sensitivity)
 
-SEEDS = (
-    ("mean", "mean ± std"),
-    ("median", "median"),
-    ("last", "last"),
-    ("best", "best of n"),
-)
-MISSING = (
-    ("complete", "rank complete models only"),
-    ("shared", "datasets that all have"),
-    ("pairwise", "datasets that each pair has"),
-    ("impute:worst", "fill in the worst ‡"),
-)
+SEEDS = tuple(SEEDS_IN_WORDS.items())
+MISSING = tuple(MISSING_IN_WORDS.items())
 PAGES = ("pairs", "pareto", "sensitivity")
+FILES = (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"))
 
 
 def tabs(project: str, view: View) -> list[tuple[str, str, str]]:
@@ -48,6 +44,7 @@ def page_of(
     page: str,
     rank: Callable[[View, Board], T],
     more: Callable[[T, dict[str, str]], dict[str, Any]],
+    files: Sequence[tuple[str, str]] = FILES,
 ) -> Response[Any]:
     """Return one of the pages about models.
 
@@ -56,6 +53,7 @@ def page_of(
         page: its name, in the address and as a template.
         rank: what it shows.
         more: what else its template needs, given that and the names to show for models.
+        files: what it can be taken along as: (label, ending).
     """
     name, view = name_in(request, "project"), asked_view(request)
     frame = project_frame(request, name, "leaderboard")
@@ -64,12 +62,15 @@ def page_of(
         return unchanged
     with queries_of(request).board(name, _of_models(view)) as board:
         table = rank(view, board)
+        doubts = doubts_about(board, _keys_of(table))
         settings = board.settings
         metrics = offered_metrics(board.keys)
         models = [model for model, _ in board.names("model") if model]
     context = {
         **frame,
         "table": table,
+        "doubts": doubts,
+        "needs_direction": lacks_direction(metrics, table.metric),
         "asked": view,
         "page_name": page,
         "tabs": tabs(name, view),
@@ -81,8 +82,7 @@ def page_of(
         "seeds": SEEDS,
         "missing": MISSING,
         "exports": [
-            (label, path_to("p", name, f"{page}.{ending}", query=view.query()))
-            for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"))
+            (label, path_to("p", name, f"{page}.{ending}", query=view.query())) for label, ending in files
         ],
         **more(table, settings.models),
     }
@@ -98,8 +98,15 @@ def export_of(
     if unchanged := not_modified(request, tag):
         return unchanged
     with queries_of(request).board(name, _of_models(view)) as board:
-        content = write(rank(view, board))
+        table = rank(view, board)
+        doubts = doubts_about(board, _keys_of(table))
+        content = write(replace(table, notes=[*table.notes, *filter(None, [doubts])]))
     return Response(content, media_type=media_type, headers={"ETag": tag})
+
+
+def _keys_of(table: PairTable | Pareto | Sensitivity) -> list[str | None]:
+    """Return the metrics that one of these tables shows."""
+    return [table.metric, table.cost] if isinstance(table, Pareto) else [table.metric]
 
 
 def _of_models(view: View) -> View:

@@ -9,7 +9,7 @@ from litestar import Response
 
 from argus_server.pages.asking import AnyRequest, name_in, queries_of
 from argus_server.pages.conditional import entity_tag, not_modified
-from argus_server.pages.doctor import has_findings
+from argus_server.pages.doctor import doubts_about, shown_keys
 from argus_server.pages.flags import explained, flag_marks
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.model_rows import (
@@ -30,7 +30,7 @@ from argus_server.pages.render import Page, render
 from argus_server.pages.saved_views import saved_views
 from argus_server.pages.sparkline import sparkline
 from argus_server.pages.visitors import shown_table
-from argus_server.ranking.metric import offered_metrics
+from argus_server.ranking.metric import lacks_direction, offered_metrics
 from argus_server.ranking.models import rank_models
 from argus_server.ranking.view import View, column_id
 from argus_server.urls import path_to
@@ -50,7 +50,8 @@ def models_page(request: AnyRequest, view: View) -> Response[Any]:
         table = shown_table(request.user, name, rank_models(view, board))
         settings = board.settings
         reported = offered_metrics(board.keys)
-        doubts = has_findings(board)
+        doubts = doubts_about(board, shown_keys(table.layout))
+        needs_direction = lacks_direction(board.keys, table.ranked_by)
     wanted = {row.model: row.curve_of for row in table.rows if row.curve_of is not None}
     losses = queries_of(request).val_losses(name, list(wanted.values())) if not view.col else {}
     context = {
@@ -76,6 +77,7 @@ def models_page(request: AnyRequest, view: View) -> Response[Any]:
         "job_counts": frame["pulse"].counts,
         "curves": {model: sparkline(losses[last]) for model, last in wanted.items() if last in losses},
         "doubts": doubts,
+        "needs_direction": needs_direction,
         "last_rank": last_rank(table),
         "rank_axis": rank_axis,
         "interval": interval,

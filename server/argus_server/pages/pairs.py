@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from litestar import Response, get
 
 from argus_server.exports.comparisons import pairs_csv, pairs_json, pairs_markdown
-from argus_server.pages.asking import READ, AnyRequest
+from argus_server.exports.pairs_latex import pairs_latex
+from argus_server.pages.asking import READ, AnyRequest, name_in, queries_of
 from argus_server.pages.diagrams import critical_differences
-from argus_server.pages.model_views import export_of, page_of
+from argus_server.pages.model_views import FILES, export_of, page_of
 from argus_server.ranking.pairs import rank_pairs
 from argus_server.threads import in_thread
 
 __all__ = ["PAIRS_ROUTES"]
+
+_FILES = (*FILES, ("LaTeX", "tex"))
 
 
 @get("/p/{project:str}/pairs", guards=READ)
@@ -21,7 +25,11 @@ __all__ = ["PAIRS_ROUTES"]
 def pairs_page(request: AnyRequest) -> Response[Any]:
     """Show every model against every other."""
     return page_of(
-        request, "pairs", rank_pairs, lambda table, names: {"diagram": critical_differences(table, names)}
+        request,
+        "pairs",
+        rank_pairs,
+        lambda table, names: {"diagram": critical_differences(table, names)},
+        _FILES,
     )
 
 
@@ -46,4 +54,12 @@ def pairs_as_markdown(request: AnyRequest) -> Response[Any]:
     return export_of(request, rank_pairs, pairs_markdown, "text/markdown")
 
 
-PAIRS_ROUTES = [pairs_page, pairs_as_csv, pairs_as_json, pairs_as_markdown]
+@get("/p/{project:str}/pairs.tex", guards=READ)
+@in_thread
+def pairs_as_latex(request: AnyRequest) -> Response[Any]:
+    """Return all pairs as a table for a paper."""
+    version = queries_of(request).version(name_in(request, "project"))
+    return export_of(request, rank_pairs, partial(pairs_latex, version=version), "application/x-tex")
+
+
+PAIRS_ROUTES = [pairs_page, pairs_as_csv, pairs_as_json, pairs_as_markdown, pairs_as_latex]

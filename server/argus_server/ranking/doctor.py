@@ -23,12 +23,30 @@ from argus_server.ranking.board import Board
 from argus_server.ranking.registry import Correction, MetricSetting, Settings
 from argus_server.ranking.similar import are_close, plain_name
 from argus_server.ranking.table import DoneJob, MetricKey
-from argus_server.ranking.units import is_fraction, nearest_factor
+from argus_server.ranking.units import is_fraction, is_measured, nearest_factor
 from argus_server.ranking.values import finite, raw_text
 
-__all__ = ["Evidence", "Finding", "Remedy", "examine", "names_alike", "remedies", "treat", "untreat"]
+__all__ = [
+    "IN_WORDS",
+    "Evidence",
+    "Finding",
+    "Remedy",
+    "examine",
+    "names_alike",
+    "remedies",
+    "treat",
+    "untreat",
+]
 
 Kind = Literal["alike", "unit", "scale", "impossible", "direction", "diverged"]
+IN_WORDS: Mapping[Kind, str] = {
+    "alike": "one metric, two names",
+    "unit": "another unit",
+    "scale": "mixed scales",
+    "impossible": "impossible values",
+    "direction": "two directions",
+    "diverged": "many diverged",
+}
 _MOST_EVIDENCE = 3
 _LEAST_IN_GROUP = 4
 _GAP = 1.5
@@ -243,11 +261,11 @@ def _jumps(key: MetricKey, values: Sequence[Value]) -> Iterator[Finding]:
     if not low or not high:
         return
     unit = "" if is_fraction(key.key) else key.meaning.unit
-    ratio = median(abs(v) for _, v in high) / median(abs(v) for _, v in low)
+    ratio = _ratio(low, high)
     if is_fraction(key.key):
         mixed = all(0 <= v <= 1 for _, v in low) and all(1 < v <= 100 for _, v in high)
         jump = (100.0, "percent") if mixed else None
-    elif unit in ("s", "MB"):
+    elif is_measured(unit):
         jump = nearest_factor(unit, ratio)
     else:
         batches = _own_batches(high, values) or _own_batches(low, values)
@@ -265,7 +283,8 @@ def _jumps(key: MetricKey, values: Sequence[Value]) -> Iterator[Finding]:
         correction = structs.replace(correction, over=edge)
     else:
         correction = structs.replace(correction, under=edge)
-    said = f"look like {word}" if off_is_high else f"look {factor:g} times too small"
+    said = f"look like {word}" if word else f"look {factor:g} times too large"
+    said = said if off_is_high else f"look {factor:g} times too small"
     others = low if off_is_high else high
     typical, usual = (median(v for _, v in some) for some in (off, others))
     yield Finding(
@@ -277,6 +296,19 @@ def _jumps(key: MetricKey, values: Sequence[Value]) -> Iterator[Finding]:
         _evidence(key.key, off) + _evidence(key.key, others),
         Remedy(key.key, correction=correction),
     )
+
+
+def _ratio(low: Sequence[Value], high: Sequence[Value]) -> float:
+    """Return how much larger the high values are, each model beside itself where it has values of both."""
+    sizes: list[dict[str | None, list[float]]] = []
+    for some in (low, high):
+        by_model = defaultdict(list)
+        for job, value in some:
+            by_model[job.model].append(abs(value))
+        sizes.append(by_model)
+    small, large = sizes
+    own = [median(large[model]) / median(small[model]) for model in small.keys() & large.keys()]
+    return median(own) if own else median(abs(v) for _, v in high) / median(abs(v) for _, v in low)
 
 
 def _clusters(values: Sequence[Value], *, by_dataset: bool) -> tuple[list[Value], list[Value]]:

@@ -25,7 +25,7 @@ import math
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -236,6 +236,8 @@ def check(
     Raises:
         BadView: a share of a mean of zero is asked for, or the seeds cannot be paired.
     """
+    if baseline.model == model.model and baseline.values:  # two batches of one model
+        baseline = replace(baseline, model="its baseline")
     return _Gate(margin, 1 if higher else -1, resolution, paired=paired).decide(model, baseline)
 
 

@@ -16,6 +16,8 @@ __all__ = [
     "ROLE_ORDER",
     "Units",
     "default_metric",
+    "lacks_direction",
+    "no_rank_note",
     "offered_metrics",
     "ranking_metric",
     "shown_units",
@@ -52,6 +54,34 @@ def ranking_metric(view: View, board: Board) -> tuple[str | None, bool | None]:
     if known is None or known.direction == "unknown" or known.role not in ("quality", "cost"):
         return metric, None
     return metric, known.direction == "higher"
+
+
+def lacks_direction(keys: Sequence[MetricKey], metric: str | None) -> bool:
+    """Whether it is not known if less or more of a metric is better."""
+    return any(key.key == metric and key.meaning.direction == "unknown" for key in keys)
+
+
+def no_rank_note(keys: Sequence[MetricKey], metric: str | None, so: str) -> str:
+    """Say why a metric ranks nothing, and what would change that; empty for one that ranks, and without any.
+
+    Args:
+        keys: those of the board.
+        metric: the one that was to rank.
+        so: what follows: `rows are sorted by it, not ranked`.
+    """
+    key = next((key for key in keys if key.key == metric), None)
+    if key is None:
+        return ""
+    if key.meaning.direction == "unknown":
+        return (
+            f"Whether less or more {key.label} is better is not known: {so}."
+            " The settings of the project can say which."
+        )
+    if key.meaning.role not in ("quality", "cost"):
+        return (
+            f"{key.label} is {key.meaning.role}, neither quality nor cost: {so}. The settings can change it."
+        )
+    return ""
 
 
 def offered_metrics(keys: Sequence[MetricKey]) -> list[MetricKey]:

@@ -24,7 +24,7 @@ from argus_server.ranking.board import Board, tied
 from argus_server.ranking.fairness import flag_models
 from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.gaps import Gap, GapKind, Unfinished
-from argus_server.ranking.metric import ROLE_ORDER, default_metric, ranking_metric
+from argus_server.ranking.metric import ROLE_ORDER, default_metric, no_rank_note, ranking_metric
 from argus_server.ranking.phrases import NO_VERDICT, Verdict
 from argus_server.ranking.scores import Field, Scores, alone_note, choose_field, imputed_note, scores_of
 from argus_server.ranking.separation import Separation
@@ -90,19 +90,18 @@ def _model_board(view: View, board: Board) -> ModelBoard:
     if metric is not None and higher is not None:
         scores = scores_of(cells, metric, higher=higher, ties=Ties(board.settings.resolution(metric)))
     baseline = view.baseline or board.settings.baseline or ""
-    notes = [*_metric_notes(view, board, metric, higher), said, *unnamed_notes(cells)]
+    notes = [*_metric_notes(view, board, metric), said, *unnamed_notes(cells)]
     return ModelBoard(cells, metric, scores, baseline, tuple(note for note in notes if note), seeds)
 
 
-def _metric_notes(view: View, board: Board, metric: str | None, higher: bool | None) -> tuple[str, ...]:
+def _metric_notes(view: View, board: Board, metric: str | None) -> tuple[str, ...]:
     """Say which metric ranks if it is not the one that was asked for, and why none does."""
     notes = []
     if view.metric and metric is not None and column_id(metric) != view.metric:
         notes.append(f"No job of this project has reported a metric {view.metric!r}.")
     elif not view.metric:
         notes.append(default_metric(board.keys, board.settings.primary)[1])
-    if metric is not None and higher is None:
-        notes.append(f"Whether less or more {metric} is better is not known: models are not ranked by it.")
+    notes.append(no_rank_note(board.keys, metric, "models are not ranked by it"))
     return tuple(note for note in notes if note)
 
 
@@ -339,7 +338,8 @@ class _Table:
     def _ranked_rows(self) -> list[Row]:
         field, standing, scores = self._field, self._standing, self._found.scores
         if field is None or standing is None or scores is None:
-            return [self._row(model, None, {}) for model in self._models]
+            coverage = self._plain_coverage()
+            return [self._row(name, None, {"datasets": coverage[name]}) for name in self._models]
         tiers, ranks = _bands(standing, single=len(field.datasets) == 1), standing.ranks
         rows = []
         for model in standing.order:
@@ -385,15 +385,20 @@ class _Table:
         if scores is None:
             return _NOTHING
         if name not in scores.models:
-            return Cell(0, f"0/{len(datasets)}", 0.0)
+            return _coverage_cell([], len(datasets))
         seeds = scores.seeds[list(datasets), scores.models.index(name)]
-        here = seeds[seeds > 0]
-        if not len(here):
-            return Cell(0, f"0/{len(datasets)}", 0.0)
-        low, high = int(here.min()), int(here.max())
-        spread = f"× {low}" if low == high else f"× {low}–{high}"
-        n = len(here)
-        return Cell(n, f"{n}/{len(datasets)}", float(n), n=len(datasets), spread=spread)
+        return _coverage_cell(seeds[seeds > 0].tolist(), len(datasets))
+
+    def _plain_coverage(self) -> dict[str, Cell]:
+        """Return the same of every model where nothing ranks; of the datasets with a number of anybody."""
+        seeds: dict[str, list[int]] = {name: [] for name in self._models}
+        datasets = set()
+        for (model, dataset), entry in self._found.cells.items():
+            measure = entry.measures.get(self._found.metric or "")
+            if measure is not None and measure.number is not None:
+                seeds[model].append(measure.n or 1)
+                datasets.add(dataset)
+        return {model: _coverage_cell(counts, len(datasets)) for model, counts in seeds.items()}
 
     def _row(self, name: str, model: int | None, statistics: Mapping[str, Cell]) -> Row:
         measures = self._means(name, model)
@@ -501,7 +506,7 @@ class _Table:
 
     def _unnamed_row(self, scores: Scores) -> Row:
         """Return the row of the jobs that name no model: they may be of several, so no rank is theirs."""
-        row = self._row("", None, {"datasets": Cell(0, f"0/{len(scores.datasets)}", 0.0)})
+        row = self._row("", None, {"datasets": _coverage_cell([], len(scores.datasets))})
         entries = sorted(self._entries[""].items())
         return msgspec.structs.replace(
             row,
@@ -547,6 +552,15 @@ class _Table:
 
 
 _NOTHING = Cell()
+
+
+def _coverage_cell(seeds: Sequence[int], of: int) -> Cell:
+    """Return on how many datasets a model has values, given the number of seeds on each of these."""
+    if not seeds:
+        return Cell(0, f"0/{of}", 0.0, n=of)
+    low, high, n = min(seeds), max(seeds), len(seeds)
+    spread = f"× {low}" if low == high else f"× {low}–{high}"
+    return Cell(n, f"{n}/{of}", float(n), n=of, spread=spread)
 
 
 def _mean_of(measures: Sequence[Measure]) -> Measure:
@@ -632,7 +646,7 @@ def _with_reasons(
             name for one, name in unfinished if one == model and (not view.dataset or name in view.dataset)
         }
         gaps = [_told(Gap(name, "never"), model, unfinished) for name in sorted({*datasets, *its})]
-        none = Cell(0, f"0/{len(datasets)}", 0.0)
+        none = _coverage_cell([], len(datasets))
         told.append(Row(None, model or None, None, None, {}, n=0, statistics={"datasets": none}, gaps=gaps))
     return told
 

@@ -13,6 +13,7 @@ from argus_core.words import plural
 from argus_server.ranking.board import Board
 from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.models import model_board
+from argus_server.ranking.registry import NO_SETTINGS, Settings
 from argus_server.ranking.scores import Field, Scores, alone_note, choose_field, imputed_note
 from argus_server.ranking.standing import LEAST_IN_COMMON, TWO_DECIMALS, Standing, rank_style, stand
 from argus_server.ranking.statistics import (
@@ -87,6 +88,8 @@ class PairTable:
         cliques: runs of models in order, no two of which can be told apart, two models at least.
         sentence: what came of it.
         is_exact: whether the p-values of Wilcoxon's test are counted out, all of them.
+        settings: those of the project: the names to show.
+        label: what people call the metric.
     """
 
     project: str
@@ -105,6 +108,13 @@ class PairTable:
     notes: Sequence[str]
     rank_style: Style = TWO_DECIMALS
     is_exact: bool = True
+    settings: Settings = NO_SETTINGS
+    label: str = ""
+
+    @property
+    def once(self) -> list[Pair]:
+        """The pairs, each once: the model with the better average rank first."""
+        return [self.pairs[a, b] for place, a in enumerate(self.models) for b in self.models[place + 1 :]]
 
 
 def rank_pairs(view: View, board: Board) -> PairTable:
@@ -162,6 +172,8 @@ def _rank_pairs(view: View, board: Board) -> PairTable:
         notes=notes,
         rank_style=rank_style(standing),
         is_exact=tested.is_exact,
+        settings=board.settings,
+        label=next(key.label for key in board.keys if key.key == scores.metric),
     )
 
 

@@ -15,7 +15,9 @@ import numpy as np
 from argus_core.conventions import CONVENTIONS, Direction
 from argus_server.ranking.board import Board
 from argus_server.ranking.format import Style, choose_style, choose_unit
+from argus_server.ranking.metric import no_rank_note
 from argus_server.ranking.models import ModelBoard, model_board
+from argus_server.ranking.registry import NO_SETTINGS, Settings
 from argus_server.ranking.scores import alone_note, choose_field, imputed_note
 from argus_server.ranking.standing import rank_style, stand
 from argus_server.ranking.statistics import Ties
@@ -74,6 +76,7 @@ class Pareto:
         points: best quality first.
         left_out: ranked models without this cost.
         costs: the metrics that the other axis could show.
+        settings: those of the project: the names to show.
     """
 
     project: str
@@ -88,6 +91,7 @@ class Pareto:
     costs: Sequence[MetricKey]
     datasets: int
     notes: Sequence[str]
+    settings: Settings = NO_SETTINGS
 
 
 def rank_pareto(view: View, board: Board) -> Pareto:
@@ -123,7 +127,7 @@ def _rank_pareto(view: View, board: Board) -> Pareto:
             notes.append("No job of this project has reported a cost: latency, memory, time or size.")
         return nothing
     if cost.meaning.direction == "unknown":
-        notes.append(f"Whether less or more {cost.label} is better is not known: there is no front.")
+        notes.append(no_rank_note(board.keys, cost.key, "there is no front"))
     field = choose_field(scores, view.missing)
     standing = stand(field, scores, with_interval=False)
     n = len(field.datasets)
@@ -161,6 +165,7 @@ def _rank_pareto(view: View, board: Board) -> Pareto:
         costs,
         n,
         notes,
+        board.settings,
     )
 
 

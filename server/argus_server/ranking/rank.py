@@ -40,7 +40,7 @@ from argus_server.ranking.board import (
 from argus_server.ranking.cell_tests import separate_cells
 from argus_server.ranking.fairness import flag_cells
 from argus_server.ranking.format import Style, choose_style, choose_unit
-from argus_server.ranking.metric import ROLE_ORDER, default_metric, ranking_metric
+from argus_server.ranking.metric import ROLE_ORDER, default_metric, no_rank_note, ranking_metric
 from argus_server.ranking.models import rank_models
 from argus_server.ranking.registry import Settings
 from argus_server.ranking.separation import Separation
@@ -130,8 +130,8 @@ class Ranking:
             more,
             unknown,
             _condition_note(view, self._meanings),
-            _direction_note(self.metric, self._meanings),
-            _dataset_note(self._names["dataset"]),
+            no_rank_note(board.keys, self.metric, "rows are sorted by it, not ranked"),
+            _dataset_note(self._names["dataset"], compares=self.marks),
             _filter_note(self._wanted),
             choice_note(view) if view.group == "cell" else "",
             said,
@@ -214,6 +214,11 @@ class Ranking:
     def metric_columns(self) -> list[Column]:
         """The columns that are metrics, in order, whichever are chosen."""
         return [column for column in self.columns if column.kind == "metric"]
+
+    @property
+    def marks(self) -> bool:
+        """Whether the best of any chosen metric is marked: somebody knows which way is better."""
+        return any(column.key in self._directions for column in self.chosen if column.kind == "metric")
 
     @property
     def ranks_higher(self) -> bool | None:
@@ -420,22 +425,11 @@ def _resolve(view: View, keys: Sequence[MetricKey], default: str | None) -> tupl
     return default, fallback, ""
 
 
-def _direction_note(metric: str | None, meanings: Meanings) -> str:
-    """Say why nothing has a rank: an unknown direction is a state, never a guess."""
-    if metric is None or (
-        meanings[metric].role in ("quality", "cost") and meanings[metric].direction != "unknown"
-    ):
-        return ""
-    return f"Whether less or more {metric} is better is not known: rows are sorted by it, not ranked."
-
-
-def _dataset_note(datasets: Sequence[str]) -> str:
+def _dataset_note(datasets: Sequence[str], *, compares: bool) -> str:
     if len(datasets) < 2:
         return ""
-    return (
-        "Values of different datasets are not comparable: "
-        "ranks, best and second best hold within each dataset."
-    )
+    so = ": ranks, best and second best hold within each dataset" if compares else ""
+    return f"Values of different datasets are not comparable{so}."
 
 
 def _condition_note(view: View, meanings: Meanings) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from argus_server.ranking.aggregate import Entry, Together
 from argus_server.ranking.board import Board
 from argus_server.ranking.models import ModelBoard, model_board
+from argus_server.ranking.registry import NO_SETTINGS, Settings
 from argus_server.ranking.scores import Field, Scores, choose_field, scores_of
 from argus_server.ranking.statistics import (
     Ties,
@@ -21,17 +22,12 @@ from argus_server.ranking.statistics import (
     win_loss,
 )
 from argus_server.ranking.statistics.comparisons import Floats, outcomes_between
-from argus_server.ranking.view import Missing, Seeds, View
+from argus_server.ranking.view import MISSING_IN_WORDS, SEEDS_IN_WORDS, Missing, Seeds, View
 
 __all__ = ["MOST_MODELS", "Sensitivity", "Variant", "rank_sensitivity"]
 
 Kind = Literal["as asked", "aggregate", "missing", "seeds", "without"]
-_SEEDS: Mapping[Seeds, str] = {
-    "mean": "mean of seeds",
-    "median": "median of seeds",
-    "best": "best of seeds",
-    "last": "last seed",
-}
+_POLICIES: Mapping[str, str] = {str(policy): words for policy, words in MISSING_IN_WORDS.items()}
 MOST_MODELS = 40
 _MOST_TOLD = 3
 _RANKS = Ties()
@@ -54,6 +50,13 @@ class Variant:
     name: str
     places: Mapping[str, int]
 
+    @property
+    def label(self) -> str:
+        """The name as people read it, which is that of the choice on the page."""
+        if self.kind == "without":
+            return f"without {self.name}"
+        return _POLICIES.get(self.name, self.name) if self.kind == "missing" else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
@@ -62,6 +65,7 @@ class Sensitivity:
     Attributes:
         models: as the view orders them; then those that only other variants rank.
         variants: the view itself first; of the others those that rank somebody.
+        settings: those of the project: the names to show.
     """
 
     project: str
@@ -70,6 +74,7 @@ class Sensitivity:
     models: Sequence[str]
     variants: Sequence[Variant]
     notes: Sequence[str]
+    settings: Settings = NO_SETTINGS
 
     def range_of(self, model: str) -> tuple[int, int] | None:
         """Return the best and the worst place of a model."""
@@ -94,6 +99,8 @@ class Sensitivity:
         """Whether who leads does so however the board is made; each who shares the first place by itself."""
         if not self.variants or not self.variants[0].places:
             return ""
+        if len(self.models) == 1:
+            return f"{self._called(self.models[0])} alone is ranked: there is no order that could change."
         leaders = [model for model in self.models if self.variants[0].places.get(model) == 1]
         told = [self._told(leader) for leader in leaders[:_MOST_TOLD]]
         if len(leaders) > _MOST_TOLD:
@@ -105,11 +112,14 @@ class Sensitivity:
         """Say how often a model is first: among boards of all datasets, and of all but one."""
         (left, datasets), (first, total) = self.firsts(model, "without"), self.firsts(model)
         shared = self.shared(model, "without")
-        text = f"{model} is first in {first - left} of {total - datasets} variants"
+        text = f"{self._called(model)} is first in {first - left} of {total - datasets} variants"
         text += _shared(self.shared(model) - shared)
         if datasets:
             text += f", and in {left} of {datasets} when one dataset is left out{_shared(shared)}"
         return text
+
+    def _called(self, model: str) -> str:
+        return self.settings.shown("model", model)
 
 
 def _shared(count: int) -> str:
@@ -150,7 +160,9 @@ def _rank_sensitivity(view: View, board: Board) -> Sensitivity:
     models = [*ranked, *sorted({model for variant in variants for model in variant.places} - set(ranked))]
     if len(models) > MOST_MODELS:
         notes.append(f"These are the first {MOST_MODELS} of {len(models)} models.")
-    return Sensitivity(board.project, view, found.metric, models[:MOST_MODELS], variants, tuple(notes))
+    return Sensitivity(
+        board.project, view, found.metric, models[:MOST_MODELS], variants, tuple(notes), board.settings
+    )
 
 
 def _names(scores: Scores, field: Field) -> list[str]:
@@ -172,7 +184,7 @@ def _policies(scores: Scores, asked: Missing) -> tuple[list[Missing], list[str]]
         if policy == asked:
             continue
         if field.models and any(_same_field(field, other) for other in seen):
-            same.append(policy)
+            same.append(MISSING_IN_WORDS[policy])
         else:
             seen.append(field)
             found.append(policy)
@@ -194,10 +206,10 @@ def _seed_choices(found: ModelBoard, scores: Scores) -> tuple[list[tuple[str, Sc
             continue
         other = _other_seeds(found, scores, seeds)
         if any(_same_scores(other, one) for one in seen):
-            same.append(_SEEDS[seeds])
+            same.append(SEEDS_IN_WORDS[seeds])
         else:
             seen.append(other)
-            others.append((_SEEDS[seeds], other))
+            others.append((SEEDS_IN_WORDS[seeds], other))
     return others, _same_boards(same)
 
 
@@ -211,17 +223,15 @@ def _same_scores(a: Scores, b: Scores) -> bool:
 def _same_boards(names: Sequence[str]) -> list[str]:
     if not names:
         return []
-    one = len(names) == 1
-    return [
-        f"{', '.join(names)} {'makes' if one else 'make'} a board that is here already, and"
-        f" {'counts' if one else 'count'} no more."
-    ]
+    make, count = ("makes", "counts") if len(names) == 1 else ("make", "count")
+    quoted = ", ".join(f"“{name}”" for name in names)
+    return [f"{quoted} {make} a board that is here already, and {count} no more."]
 
 
 def _without_anybody(variants: Sequence[Variant]) -> list[str]:
     if not variants:
         return []
-    names = [f"without {each.name}" if each.kind == "without" else each.name for each in variants]
+    names = [f"“{each.label}”" for each in variants]
     are = "it is" if len(names) == 1 else "they are"
     return [f"No model would be ranked by {', '.join(names)}: {are} no board."]
 

@@ -245,6 +245,14 @@ class RankedTable:
         }
 
     @property
+    def covered(self) -> int:
+        """Over how many datasets the coverage of models is: the same for all of them; 0 but for models."""
+        rows = (*self.rows, *self.unranked)
+        return max(
+            (row.statistics["datasets"].n or 0 for row in rows if "datasets" in row.statistics), default=0
+        )
+
+    @property
     def ranked_as(self) -> str:
         """What people call the metric that ranks; empty without one."""
         columns = (*self.offered, *self.columns)

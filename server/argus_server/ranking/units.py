@@ -8,7 +8,7 @@ from statistics import median
 
 from argus_core.conventions import Convention
 
-__all__ = ["Jump", "likely_unit", "nearest_factor"]
+__all__ = ["Jump", "is_fraction", "is_measured", "likely_unit", "nearest_factor"]
 
 Jump = tuple[float, str]
 """What the values are multiplied by, and in words what they then are."""
@@ -33,12 +33,30 @@ _FRACTIONS = {
 }
 
 
+_LIKE: dict[str, str] = {
+    **dict.fromkeys(("ms", "msec", "µs", "μs", "us", "ns", "min", "h", "sec", "seconds"), "s"),
+    **dict.fromkeys(("B", "bytes", "kB", "KB", "KiB", "MiB", "GB", "GiB", "TB"), "MB"),
+}
+"""Units that people set: by the factors of which other one their values go wrong."""
+
+
 def nearest_factor(unit: str, ratio: float) -> Jump | None:
-    """Return the factor by which values of this unit go wrong that a ratio is close to."""
+    """Return the factor by which values of this unit go wrong that a ratio is close to.
+
+    In what they then are is known of the units that metrics have by themselves; of others only how much
+    larger they are.
+    """
     if not (ratio > 0 and math.isfinite(ratio)):
         return None
-    close = [jump for jump in FACTORS.get(unit, ()) if abs(math.log10(ratio / jump[0])) <= _ROOM]
-    return min(close, key=lambda jump: abs(math.log10(ratio / jump[0])), default=None)
+    jumps = FACTORS.get(_LIKE.get(unit, unit), ())
+    close = [jump for jump in jumps if abs(math.log10(ratio / jump[0])) <= _ROOM]
+    found = min(close, key=lambda jump: abs(math.log10(ratio / jump[0])), default=None)
+    return found if found is None or unit in FACTORS else (found[0], "")
+
+
+def is_measured(unit: str) -> bool:
+    """Whether values of a unit are known to go wrong by certain factors: times and sizes."""
+    return _LIKE.get(unit, unit) in ("s", "MB")
 
 
 def is_fraction(key: str) -> bool:

@@ -173,7 +173,9 @@ def overall_text(standing: Standing) -> str:
     """Return what the test of all models together says."""
     test = standing.overall
     if isinstance(test, Friedman):
-        f = "∞" if math.isinf(test.f) else f"{test.f:.3g}"
-        return f"Friedman χ² = {test.chi2:.3g}, Iman–Davenport F = {f}, p = {p_text(test.p)}."
+        f = f"Iman–Davenport F = {test.f:.3g}"
+        if math.isinf(test.f):
+            f = "every dataset orders the models alike"
+        return f"Friedman χ² = {test.chi2:.3g}, {f}, p = {p_text(test.p)}."
     assert test is not None
     return f"Skillings–Mack χ² = {test.statistic:.3g}, p = {p_text(test.p)}."

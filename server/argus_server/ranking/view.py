@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
@@ -13,6 +13,8 @@ from argus_server.errors import BadView
 __all__ = [
     "CURVE",
     "IDENTITY",
+    "MISSING_IN_WORDS",
+    "SEEDS_IN_WORDS",
     "STATISTICS",
     "Condition",
     "Group",
@@ -33,6 +35,19 @@ Content = Literal["mean", "best", "n", "rank", "delta"]
 Rows = Literal["rank", "name"]
 PairTest = Literal["wilcoxon", "nemenyi"]
 
+SEEDS_IN_WORDS: Mapping[Seeds, str] = {
+    "mean": "mean of seeds",
+    "median": "median of seeds",
+    "last": "last seed",
+    "best": "best of seeds",
+}
+MISSING_IN_WORDS: Mapping[Missing, str] = {
+    "complete": "complete models only",
+    "shared": "datasets that all have",
+    "pairwise": "datasets that each pair has",
+    "impute:worst": "worst value filled in",
+}
+"""What becomes of the seeds of a cell, and of missing cells, as every page calls it."""
 IDENTITY = ("model", "dataset", "seed")
 CURVE = "val_curve"
 """The id of the column with the validation loss over epochs."""

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from argus_server.progress import RECENT_EPOCHS, Range, job_eta_s
+from argus_server.ranking.order import Standing
 from argus_server.storage import schema
 from argus_server.storage.folding import EVERY, LISTED
 from argus_server.storage.statements import chunks, fetch
@@ -53,7 +54,10 @@ _SILENT_EPOCHS = 5
 
 @dataclass(frozen=True, slots=True)
 class JobSummary:
-    """A job in a list. `epoch` counts from 0; `reason` is why it failed, in the sender's words `outcome`."""
+    """A job in a list. `epoch` counts from 0; `reason` is why it failed, in the sender's words `outcome`.
+
+    `superseded`: it is done, and a later job of the same model, dataset and seed counts instead.
+    """
 
     batch_id: str
     job_id: str
@@ -76,6 +80,7 @@ class JobSummary:
     last_event_us: int
     eta_s: Range | None = None
     """Between how many and how many seconds it will still take, if it runs and that can be told."""
+    superseded: bool = False
 
     @property
     def interrupted(self) -> bool:
@@ -184,12 +189,13 @@ def _usual_epoch_us() -> Any:
     )
 
 
-_SUMMARY = tuple(name for name in JobSummary.__dataclass_fields__ if name != "eta_s")
+_SUMMARY = tuple(name for name in JobSummary.__dataclass_fields__ if name not in ("eta_s", "superseded"))
 
 
 def summary_columns(now: int) -> list[Any]:
     """Return what `summary_of` is made from, but the estimate."""
-    return [status_at(now) if name == "status" else schema.job.c[name] for name in _SUMMARY]
+    columns = [status_at(now) if name == "status" else schema.job.c[name] for name in _SUMMARY]
+    return [*columns, schema.job.c.standing]
 
 
 def summary_of(row: Mapping[Any, Any], eta_s: Range | None) -> JobSummary:
@@ -197,7 +203,7 @@ def summary_of(row: Mapping[Any, Any], eta_s: Range | None) -> JobSummary:
     fields = {name: row[name] for name in _SUMMARY}
     if row["status"] != "failed":
         fields["reason"] = fields["outcome"] = None  # an earlier attempt's
-    return JobSummary(**fields, eta_s=eta_s)
+    return JobSummary(**fields, eta_s=eta_s, superseded=row["standing"] == Standing.SUPERSEDED)
 
 
 def all_statuses(counts: Mapping[str, int]) -> dict[str, int]:

@@ -79,6 +79,7 @@ ANSWERED = [
     ("GET", "/p/{project}/pairs.json", {"params": {"test": "x"}}, 400),
     ("GET", "/p/{project}/pairs.csv", {}, 200),
     ("GET", "/p/{project}/pairs.md", {}, 200),
+    ("GET", "/p/{project}/pairs.tex", {}, 200),
     ("GET", "/p/{project}/pareto.json", {}, 200),
     ("GET", "/p/{project}/pareto.csv", {}, 200),
     ("GET", "/p/{project}/pareto.md", {}, 200),

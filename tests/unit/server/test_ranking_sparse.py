@@ -133,10 +133,12 @@ def test_a_board_that_ranks_nobody_is_none():
     table, found = places_of(ISOLATED, missing="pairwise")
 
     assert {"complete", "shared"} & found.keys() == set()
-    assert "No model would be ranked by complete, shared: they are no board." in table.notes
+    without = "“complete models only”, “datasets that all have”"
+    assert f"No model would be ranked by {without}: they are no board." in table.notes
     assert all(found.values())
     nothing, _ = places_of(APART)
-    assert nothing.notes == ("No model would be ranked by shared, pairwise: they are no board.",)
+    without = "“datasets that all have”, “datasets that each pair has”"
+    assert nothing.notes == (f"No model would be ranked by {without}: they are no board.",)
     boards = sum(variant.kind != "without" for variant in table.variants)
     first = table.firsts("a")[0] - table.firsts("a", "without")[0]
     assert table.sentence.startswith(f"a is first in {first} of {boards} variants")

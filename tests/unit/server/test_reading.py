@@ -298,6 +298,13 @@ def test_the_gate_answers_by_its_exit_code(served, environment):
     assert f"The latest ids: {reporter.batch_id} (“b”)" in typo.output
     assert run("check", "--project", "nobody", "--model", "m").exit_code == 64
     assert gate("same", "--url", "http://127.0.0.1:9").exit_code == 3
+    with argus_core.Reporter("c", project="gate", url=served.url, token=served.tokens["report"]) as later:
+        for seed, value in enumerate(runs["old"]):
+            later.job(model="old", dataset="d", seed=seed).done({"MSE": value})
+    batches = "--batch", later.batch_id, "--baseline-batch", reporter.batch_id
+    twice = gate("old", *batches, "--max-regress", "10%")
+    assert "old (baseline) ↓" in twice.output
+    assert "old is not worse than its baseline by more than 10%" in twice.output
     assert gate("same", "--seeds", "3").exit_code == 64
     assert run("check", "--project", "gate").exit_code == 64
     assert run("chekc").exit_code == 64
