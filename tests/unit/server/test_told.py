@@ -144,6 +144,18 @@ def test_a_unit_that_the_settings_give_hides_no_jump(doubtful):
     assert "1 of 9 values of Latency_P50 look 1000 times too large" in finding["fact"]
 
 
+def test_a_jump_of_a_fast_model_is_found_beside_slow_ones(server):
+    for number, model in enumerate(("fast", "slow", "slower", "slowest")):
+        for dataset in ("x", "y"):
+            seconds = 0.004 * 2**number
+            server.store.add_events(job(f"{model}-{dataset}", model, dataset, Latency_P50=seconds))
+    server.store.add_events(job("ms", "fast", "x", seed=1, at=40, Latency_P50=4.1))
+
+    (finding,) = server.get("/p/p/doctor.json").json()["findings"]
+
+    assert "1 of 9 values of Latency_P50 look like milliseconds" in finding["fact"]
+
+
 # --- files and records -------------------------------------------------------------------------
 
 
