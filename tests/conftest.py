@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 
 import pytest
@@ -38,11 +39,16 @@ def pytest_xdist_auto_num_workers(config):
 
 
 def pytest_configure():
-    """Keep compiled code, even where Python is told not to: every worker, and every server and script that a
-    test starts, would compile all of the tests and of Argus again.
+    """Keep compiled code, and let processes that a test starts hear Ctrl-C.
+
+    Where Python is told to keep none, every worker, and every server and script that a test starts, would
+    compile all of the tests and of Argus again. And a shell that runs the tests in the background has them
+    ignore SIGINT, which whatever they start inherits.
     """
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish(session):
