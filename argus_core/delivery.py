@@ -114,7 +114,7 @@ class Delivery:
         self._wake.set()
         if self._is_running() and self._thread is not threading.current_thread():
             assert self._thread is not None
-            self._thread.join(max(0.0, deadline - time.monotonic()))
+            self._thread.join(min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX))
         if not self._is_running():
             if self._transport is not None:
                 self._transport.close()

@@ -55,7 +55,7 @@ class SinkThread:
     def close(self, timeout_s: float) -> None:
         """Write what waits, within `timeout_s` seconds, and close the sink."""
         self._queue.put(None)
-        self._thread.join(timeout_s)
+        self._thread.join(min(timeout_s, threading.TIMEOUT_MAX))
         if self._thread.is_alive():
             self.left_out += self._queue.qsize()
         if self.left_out:

@@ -11,7 +11,8 @@ from argus_core.conventions import MetricNames
 from argus_core.footprint import SyncCuda
 from argus_core.guard import never_raise
 from argus_core.reporter import Reporter
-from argus_integrations._training_run import FinalStage, Options, TrainingRun
+from argus_integrations._options import FinalStage, Options
+from argus_integrations._training_run import TrainingRun
 
 __all__ = ["CommonCallback"]
 
@@ -74,6 +75,10 @@ class CommonCallback:
             flush_timeout_s: the longest that the end of the batch waits for the server, in seconds, and
                 the end of a stage in a child process, which may end without `atexit`.
             enabled: False does nothing at all; default the opposite of `ARGUS_DISABLE`.
+
+        Raises:
+            TypeError: an argument is of a wrong kind. The message names it and its value.
+            ValueError: it is none of the values that it may have.
         """
         super().__init__()
         options = Options(

@@ -25,43 +25,23 @@ from typing import Any, Literal
 from argus_core.conventions import MetricNames, normalise_metrics
 from argus_core.distributed import rank_from_environment, world_size
 from argus_core.errors import ArgusError
-from argus_core.footprint import Footprint, SyncCuda
+from argus_core.footprint import Footprint
 from argus_core.guard import never_raise
 from argus_core.identity import new_job_id
 from argus_core.jsonable import jsonable
 from argus_core.process_end import at_process_end, last_error
 from argus_core.reporter import Job, Reporter
 from argus_integrations import _sidecar
+from argus_integrations._options import Options
 
-__all__ = ["FinalStage", "JobFacts", "Options", "TrainingRun", "scalars"]
+__all__ = ["JobFacts", "TrainingRun", "scalars"]
 
 logger = logging.getLogger(__name__)
 
-FinalStage = Literal["auto", "evaluate", "predict"]
+_LONGEST_STEM = 240
+"""Of the id of a further job: the number behind it is not to be cut off."""
+
 State = Literal["idle", "training", "trained", "testing", "done", "failed"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the user passed to `ArgusCallback`, as it is; see the README of this package."""
-
-    project: str | None = None
-    model: str | None = None
-    dataset: str | None = None
-    seed: int | None = None
-    batch: Reporter | None = None
-    job_id: str | None = None
-    tags: Any = None
-    config: Mapping[str, Any] | None = None
-    metric_names: MetricNames = None
-    final_stage: FinalStage = "auto"
-    footprint: bool = True
-    latency_warmup: int = 1
-    sync_cuda: SyncCuda = "events"
-    url: str | None = field(default=None, repr=False)  # may hold a password
-    token: str | None = field(default=None, repr=False)
-    flush_timeout_s: float = 5.0
-    enabled: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -516,7 +496,7 @@ class TrainingRun:
     def _next_job_id(self) -> str:
         options = self._options
         if options.job_id:
-            return f"{options.job_id}-{self._jobs_begun + 1}"
+            return f"{options.job_id[:_LONGEST_STEM]}-{self._jobs_begun + 1}"
         return new_job_id(options.model, options.dataset, options.seed)
 
     def _announce(self, facts: JobFacts) -> None:

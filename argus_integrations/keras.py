@@ -30,7 +30,8 @@ from argus_core.guard import never_raise, swallowed
 from argus_integrations import _describe
 from argus_integrations._callback import CommonCallback
 from argus_integrations._frames import find_frame
-from argus_integrations._training_run import JobFacts, Options, TrainingRun
+from argus_integrations._options import Options
+from argus_integrations._training_run import JobFacts, TrainingRun
 
 __all__ = ["ArgusCallback"]
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Literal, Protocol
 
 from argus_core.conventions import CONVENTIONS, MetricNames, normalise_metrics, normalise_name
@@ -24,7 +25,8 @@ from argus_core.distributed import is_global_zero
 from argus_core.guard import never_raise
 from argus_core.jsonable import jsonable
 from argus_core.reporter import Reporter
-from argus_integrations._training_run import JobFacts, Options, TrainingRun
+from argus_integrations._options import Options
+from argus_integrations._training_run import JobFacts, TrainingRun
 
 __all__ = ["Estimator", "Evaluation", "Metrics", "evaluate"]
 
@@ -127,8 +129,9 @@ def evaluate(
 
     Raises:
         TypeError: an argument is of a wrong kind. Nothing was reported.
-        ValueError: no scorer has this name. Nothing was reported.
+        ValueError: no scorer has this name, or an argument has none of its values. Nothing was reported.
     """
+    _check_choices(batch_size, fit_params, on_error)
     measures = list(_measures(metrics))
     _check_data("test", test, (2,))
     if train is not None:
@@ -342,6 +345,22 @@ def _measured(
 def _check_data(name: str, data: Any, lengths: tuple[int, ...]) -> None:
     if not isinstance(data, (tuple, list)) or len(data) not in lengths:
         raise TypeError(f"{name} is (x, y), got {type(data).__name__}")
+
+
+def _check_choices(batch_size: Any, fit_params: Any, on_error: Any) -> None:
+    """Refuse what would be found out only after a long `fit`.
+
+    Raises:
+        TypeError, ValueError: the message names the argument and its value.
+    """
+    if batch_size is not None and not isinstance(batch_size, Integral):
+        raise TypeError(f"batch_size is an integer or None, got {batch_size!r:.100}")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size is 1 or more, got {batch_size!r}")
+    if fit_params is not None and not isinstance(fit_params, Mapping):
+        raise TypeError(f"fit_params is a mapping, got {fit_params!r:.100}")
+    if on_error not in ("report", "raise"):
+        raise ValueError(f'on_error is "report" or "raise", got {on_error!r:.100}')
 
 
 def _count(x: Any) -> int:

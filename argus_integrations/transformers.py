@@ -26,7 +26,8 @@ from argus_core.guard import never_raise, swallowed
 from argus_integrations import _describe
 from argus_integrations._callback import CommonCallback
 from argus_integrations._frames import find_frame, frames_of
-from argus_integrations._training_run import JobFacts, Options, TrainingRun, scalars
+from argus_integrations._options import Options
+from argus_integrations._training_run import JobFacts, TrainingRun, scalars
 
 __all__ = ["ArgusCallback", "register"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 import socket
 import time
 
@@ -194,3 +196,97 @@ def test_only_the_end_of_its_own_batch_waits_for_a_server_and_only_as_long_as_it
     assert len(waited) <= 1
     assert all(took_s < 1.5 + LONGEST_HOOK_S for _, took_s in waited)
     assert {name for name, _ in waited} <= {"on_test_end", "on_evaluate"}
+
+
+# --- arguments --------------------------------------------------------------------------------------
+
+CALLBACKS = pytest.mark.parametrize(
+    "callback",
+    [LightningCallback, TransformersCallback, KerasCallback],
+    ids=["lightning", "transformers", "keras"],
+)
+
+
+@CALLBACKS
+@pytest.mark.parametrize(
+    ("argument", "value", "kind", "said"),
+    [
+        ("final_stage", "test", ValueError, "'test'"),
+        ("sync_cuda", True, ValueError, "True"),
+        ("metric_names", "rwa", ValueError, "'rwa'"),
+        ("metric_names", ["MSE"], TypeError, "['MSE']"),
+        ("metric_names", {"test_mse": 3}, TypeError, "3"),
+        ("latency_warmup", -1, ValueError, "-1"),
+        ("latency_warmup", "1", TypeError, "'1'"),
+        ("seed", "zero", TypeError, "'zero'"),
+        ("seed", 0.5, TypeError, "0.5"),
+        ("batch", "sweep", TypeError, "'sweep'"),
+        ("config", "lr=0.1", TypeError, "'lr=0.1'"),
+        ("model", torch.nn.Linear(3, 1), TypeError, "Linear(in_features=3"),
+        ("job_id", "x" * 257, ValueError, "257"),
+        ("footprint", "no", TypeError, "'no'"),
+        ("enabled", "no", TypeError, "'no'"),
+        ("flush_timeout_s", None, TypeError, "None"),
+        ("flush_timeout_s", float("nan"), ValueError, "nan"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_said_with_its_name_and_value_when_it_is_given(
+    callback, argument, value, kind, said
+):
+    with pytest.raises(kind) as error:
+        callback(**{argument: value})
+
+    assert argument in str(error.value)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize("seed", [3, "3", np.int64(3), torch.tensor(3)])
+def test_a_seed_is_an_integer_however_it_is_written(seed, sent):
+    train_with_lightning(seed=seed, footprint=np.True_, enabled=1)
+
+    assert sent.of_type("job_start")[0].data["seed"] == 3
+
+
+@CALLBACKS
+def test_a_token_of_a_wrong_kind_is_not_shown(callback):
+    with pytest.raises(TypeError, match="token") as error:
+        callback(token=["em_live_secret"])
+
+    assert "secret" not in str(error.value)
+
+
+@dataclasses.dataclass
+class Config:
+    lr: float = 0.1
+
+
+@pytest.mark.parametrize("config", [argparse.Namespace(lr=0.1), Config(), {"lr": 0.1}])
+def test_parsed_arguments_and_dataclasses_are_configurations(config, sent):
+    train_with_lightning(config=config)
+
+    assert sent.of_type("job_start")[0].data["config"] == {"lr": 0.1}
+
+
+@pytest.mark.parametrize("number", [0, 7])
+def test_the_number_of_a_trial_is_a_job_id(number, sent):
+    train_with_lightning(job_id=number)
+
+    assert sent.of_type("job_start")[0].job_id == str(number)
+
+
+def test_jobs_of_one_callback_keep_ids_of_their_own_however_long_the_first_is(sent):
+    callback = LightningCallback(job_id="x" * 256)
+
+    for _ in range(2):
+        train_with_lightning(lambda: callback)
+    callback.close()
+
+    ids = [event.job_id for event in sent.of_type("job_start")]
+    assert len(set(ids)) == 2
+    assert ids[1] == callback.job_id
+
+
+def test_a_callback_may_wait_as_long_as_it_takes(sent):
+    train_with_lightning(flush_timeout_s=float("inf"))
+
+    assert sent.types[-1] == "batch_done"

@@ -250,17 +250,22 @@ def test_a_name_of_ones_own_wins(sent):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "kind"),
+    ("arguments", "options", "kind"),
     [
-        ((TRAIN, TEST, "no_such_scorer"), ValueError),
-        ((TRAIN, TEST, [3]), TypeError),
-        ((X, TEST, "r2"), TypeError),
-        ((TRAIN, X, "r2"), TypeError),
+        ((TRAIN, TEST, "no_such_scorer"), {}, ValueError),
+        ((TRAIN, TEST, [3]), {}, TypeError),
+        ((X, TEST, "r2"), {}, TypeError),
+        ((TRAIN, X, "r2"), {}, TypeError),
+        ((TRAIN, TEST, "r2"), {"batch_size": 0}, ValueError),
+        ((TRAIN, TEST, "r2"), {"batch_size": 2.5}, TypeError),
+        ((TRAIN, TEST, "r2"), {"fit_params": [3]}, TypeError),
+        ((TRAIN, TEST, "r2"), {"on_error": "ignore"}, ValueError),
+        ((TRAIN, TEST, "r2"), {"seed": "zero"}, TypeError),
     ],
 )
-def test_a_wrong_argument_is_said_at_once_and_reports_nothing(sent, arguments, kind):
+def test_a_wrong_argument_is_said_at_once_and_reports_nothing(sent, arguments, options, kind):
     with pytest.raises(kind):
-        evaluate(LinearRegression(), *arguments)
+        evaluate(LinearRegression(), *arguments, **options)
 
     assert sent.events == []
 
