@@ -44,7 +44,7 @@ def test_without_a_script_models_are_ranked_compared_and_taken_along(browser, se
     assert ranked(page) == ["Gamma", "Beta", "Alpha"]
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV").click()
-    assert download.value.path().read_text().splitlines()[1].startswith("1,1,Gamma,1.0,")
+    assert download.value.path().read_text().splitlines()[1].startswith("1,1,Gamma,1,false,1.0,")
 
     for name, figure in (("Pairs", "svg.cd"), ("Pareto", "svg.pareto"), ("Sensitivity", "svg.slope")):
         page.get_by_label("Models", exact=True).get_by_role("link", name=name).click()
