@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 from litestar import Litestar
 from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
+
+from argus_server.remembering import remember_short
 
 __all__ = ["RawPathLitestar", "job_key", "path_to", "read_job_key", "read_segment", "segment"]
 
@@ -21,18 +22,10 @@ _DOTS = re.compile(r"~*\.{1,2}")
 _BATCH = re.compile(r"(/api/(?:batches|jobs)/)(.+)(/(?:stop-requested|artifacts))")
 
 
+@remember_short(4000)
 def segment(name: str) -> str:
     """Return a name as one segment of a path."""
-    return _remembered(name) if len(name) <= _SHORT else _quoted(name)
-
-
-def _quoted(name: str) -> str:
     return quote("~" + name if _DOTS.fullmatch(name) else name, safe="")
-
-
-_SHORT = 300
-"""Longer names are not remembered: a model's may have millions of characters."""
-_remembered = lru_cache(4000)(_quoted)
 
 
 def read_segment(text: str) -> str:

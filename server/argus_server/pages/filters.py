@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from functools import lru_cache
 
 from markupsafe import Markup, escape
 
 from argus_core.words import plural
 from argus_server.exports.text import iso_time
 from argus_server.ranking.values import raw_text
+from argus_server.remembering import remember_short
 
 __all__ = [
     "ago",
@@ -89,15 +89,7 @@ def percent(share: float) -> str:
     return f"{'−' if share < 0 else '+'}{digits} %"
 
 
+@remember_short(2000)
 def breakable(text: str) -> Markup:
     """Return a long name that may break after its punctuation."""
-    return _remembered(text) if len(text) <= _SHORT else _broken(text)
-
-
-def _broken(text: str) -> Markup:
     return Markup("<wbr>").join(escape(part) for part in _AFTER.split(text))
-
-
-_SHORT = 300
-"""Longer names are not remembered: a model's may have millions of characters."""
-_remembered = lru_cache(2000, typed=True)(_broken)  # what is markup already is equal to the text that is not
