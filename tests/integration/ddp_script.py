@@ -13,6 +13,7 @@ import warnings
 
 import lightning.pytorch as pl
 import torch
+from integration.gloo_exit import let_gloo_finish_at_exit
 from torch.utils.data import DataLoader, TensorDataset
 
 from argus_core.reporter import Reporter
@@ -91,4 +92,5 @@ def main():
 
 
 if __name__ == "__main__":
+    let_gloo_finish_at_exit()
     main()

@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,9 +21,6 @@ from argus_core.events import decode_event
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-
-
-_TORCH_ABORTED = "terminate called without an active exception"
 
 
 class Run:
@@ -51,19 +47,6 @@ class Run:
         )
 
     def finish(self, *arguments: str, timeout_s: float = 240) -> tuple[int, str]:
-        """Run it to its end, and once more if torch aborts in C++ where there is no code of ours.
-
-        A process with a group over gloo now and then ends with std::terminate, after its last line;
-        `destroy_process_group` before the end hung instead, in two of five tries.
-        """
-        code, output = self._finish(*arguments, timeout_s=timeout_s)
-        if code != 0 and _TORCH_ABORTED in output:
-            shutil.rmtree(self.home)
-            self.home.mkdir()
-            code, output = self._finish(*arguments, timeout_s=timeout_s)
-        return code, output
-
-    def _finish(self, *arguments: str, timeout_s: float) -> tuple[int, str]:
         process = self.start(*arguments)
         try:
             output, _ = process.communicate(timeout=timeout_s)
@@ -176,19 +159,6 @@ def test_a_crash_on_either_rank_is_reported_once(run, strategy, stage, rank):
     assert failed["status"] == "failed"
     if strategy != "ddp" or rank == 0:
         assert "ValueError: boom" in failed["reason"]
-
-
-def test_two_processes_under_torchrun_tell_one_story(run, tmp_path_factory):
-    directory = str(tmp_path_factory.mktemp("out"))
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-
-    code, output = run.finish(*launcher, str(HERE / "torchrun_script.py"), directory)
-
-    assert code == 0, output
-    assert run.story() == FIT_AND_TEST, output
-    metrics = run.events()[-2].data["metrics"]
-    assert metrics["Total_Batches"] == 2 * 32 / 4 / 2
-    assert round(metrics["Samples_Per_Second"] * 2 * metrics["Avg_Epoch_Time"]) == 2 * 32
 
 
 KERAS = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import torch
+from integration.gloo_exit import let_gloo_finish_at_exit
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from argus_integrations.transformers import ArgusCallback
@@ -61,4 +62,5 @@ def main():
 
 
 if __name__ == "__main__":
+    let_gloo_finish_at_exit()
     main()
