@@ -73,27 +73,22 @@ def typed(form: FormMultiDict, otherwise: Fields, names_of: Mapping[str, Sequenc
     Raises:
         BadSettings: the form is not one of this project.
     """
-    key_of, model_of, dataset_of = (_as_sent(names_of[kind]) for kind in ("key", "model", "dataset"))
+    sent = _Sent(form, names_of)
     return Fields(
-        key_of(str(form.get("primary", ""))),
-        model_of(str(form.get("baseline", ""))),
+        sent.one("primary", "key"),
+        sent.one("baseline", "model"),
         str(form.get("default_view", "")),
         form["visibility"] == "public" if "visibility" in form else otherwise.is_public,
-        {**otherwise.metrics, **_metric_rows(form, key_of)},
-        {
-            "model": _shown_names(form, "model", model_of),
-            "dataset": _shown_names(form, "dataset", dataset_of),
-        },
-        frozenset(key_of(text) for text in _column(form, "forget")),
+        {**otherwise.metrics, **sent.metrics()},
+        {kind: sent.shown(kind) for kind in ("model", "dataset")},
+        frozenset(sent.names("forget", "key")),
     )
 
 
 def read_form(form: FormMultiDict, known: Settings, names_of: Mapping[str, Sequence[str]]) -> Settings:
     """Return the settings of the form; corrections stay but where they are to be forgotten."""
-    key_of, model_of, dataset_of = (_as_sent(names_of[kind]) for kind in ("key", "model", "dataset"))
-
-    rows = _metric_rows(form, key_of)
-    forget = {key_of(text) for text in _column(form, "forget")}
+    sent = _Sent(form, names_of)
+    rows, forget = sent.metrics(), set(sent.names("forget", "key"))
     metrics = dict(known.metrics)
     for key, text in rows.items():
         metrics[key] = MetricSetting(
@@ -107,16 +102,47 @@ def read_form(form: FormMultiDict, known: Settings, names_of: Mapping[str, Seque
         )
     settings = structs.replace(
         known,
-        primary=key_of(str(form.get("primary", ""))) or None,
-        baseline=model_of(str(form.get("baseline", ""))) or None,
+        primary=sent.one("primary", "key") or None,
+        baseline=sent.one("baseline", "model") or None,
         default_view=str(form.get("default_view", "")).strip().lstrip("?"),
-        models=_labels(_shown_names(form, "model", model_of)),
-        datasets=_labels(_shown_names(form, "dataset", dataset_of)),
+        models=_labels(sent.shown("model")),
+        datasets=_labels(sent.shown("dataset")),
         metrics={key: setting for key, setting in metrics.items() if setting != MetricSetting()},
     )
     check_view(settings.default_view)
     primary = settings.primary
     return structs.replace(settings, primary=settings.canonical(primary) if primary else None)
+
+
+class _Sent:
+    """A form as it was sent. Asking for a part raises `BadSettings` where it names what there is not."""
+
+    def __init__(self, form: FormMultiDict, names_of: Mapping[str, Sequence[str]]) -> None:
+        self._form = form
+        self._name_of = {kind: _as_sent(names_of[kind]) for kind in ("key", "model", "dataset")}
+
+    def one(self, field: str, kind: str) -> str:
+        """Return the name in a field; empty if there is none."""
+        return self._name_of[kind](str(self._form.get(field, "")))
+
+    def names(self, field: str, kind: str) -> list[str]:
+        """Return the names in a field that the form may have many times."""
+        return [self._name_of[kind](text) for text in self._texts(field)]
+
+    def metrics(self) -> dict[str, dict[str, str]]:
+        """Return metric → field → what was typed."""
+        columns = zip(*(self._texts(field) for field in FIELDS), strict=False)
+        keys = self.names("key", "key")
+        rows = {key: dict(zip(FIELDS, texts, strict=True)) for key, texts in zip(keys, columns, strict=False)}
+        key_of = self._name_of["key"]
+        return {key: {**row, "alias_of": key_of(row["alias_of"])} for key, row in rows.items()}
+
+    def shown(self, kind: str) -> dict[str, str]:
+        """Return name → the name to show instead, as typed."""
+        return dict(zip(self.names(kind, kind), self._texts(f"{kind}_label"), strict=False))
+
+    def _texts(self, field: str) -> list[str]:
+        return [str(value).strip() for value in self._form.getall(field, [])]
 
 
 _LINE_END = re.compile("\r\n?")
@@ -160,21 +186,3 @@ def _resolution(key: str, text: str) -> float:
 
 def _labels(shown: Mapping[str, str]) -> dict[str, str]:
     return {name: label for name, label in shown.items() if label and label != name}
-
-
-def _column(form: FormMultiDict, name: str) -> list[str]:
-    return [str(value).strip() for value in form.getall(name, [])]
-
-
-def _metric_rows(form: FormMultiDict, key_of: Callable[[str], str]) -> dict[str, dict[str, str]]:
-    """Return metric → field → what was typed."""
-    columns = zip(*(_column(form, name) for name in FIELDS), strict=False)
-    keys = [key_of(text) for text in _column(form, "key")]
-    rows = {key: dict(zip(FIELDS, texts, strict=True)) for key, texts in zip(keys, columns, strict=False)}
-    return {key: {**row, "alias_of": key_of(row["alias_of"])} for key, row in rows.items()}
-
-
-def _shown_names(form: FormMultiDict, kind: str, name_of: Callable[[str], str]) -> dict[str, str]:
-    """Return name → the name to show instead, as typed."""
-    names = [name_of(text) for text in _column(form, kind)]
-    return dict(zip(names, _column(form, f"{kind}_label"), strict=False))
