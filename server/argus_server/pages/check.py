@@ -11,7 +11,7 @@ from litestar import Response, get
 
 from argus_server.errors import BadView, UnknownBatch
 from argus_server.pages.asking import READ, AnyRequest, asked_view, name_in, queries_of
-from argus_server.pages.doctor import doubts_about
+from argus_server.pages.doctor import doubts_about, with_doubts
 from argus_server.ranking.gate import ALPHA, Check, Margin, Sample, check, sample_of
 from argus_server.ranking.rank import Ranking
 from argus_server.ranking.view import View, column_id, metric_of
@@ -75,7 +75,7 @@ def check_json(request: AnyRequest) -> Response[bytes]:
         paired=asked.get("paired", "") not in ("", "0"),
     )
     head = {"project": name, "metric": metric, "direction": "higher" if higher else "lower"}
-    notes = {"notes": list(filter(None, [doubts]))}
+    notes = {"notes": with_doubts((), doubts)}
     return Response(
         msgspec.json.encode(head | _plain(decided, sample, reference, margin) | notes),
         media_type="application/json",

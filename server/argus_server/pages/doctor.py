@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import anyio.to_thread
@@ -22,7 +22,7 @@ from argus_server.ranking.view import View
 from argus_server.threads import in_thread
 from argus_server.urls import path_to
 
-__all__ = ["DOCTOR_ROUTES", "doubts_about", "shown_keys"]
+__all__ = ["DOCTOR_ROUTES", "doubts_about", "shown_keys", "with_doubts"]
 
 _FEW_ROWS, _LOOKED_AT = 2000, 200
 """Up to so many rows a leaderboard asks the doctor itself, who then looks at so many jobs."""
@@ -42,6 +42,11 @@ def doubts_about(board: Board, keys: Collection[str | None]) -> str:
         if any(key in keys for key in item.keys)
     }
     return f"The metric doctor doubts {', '.join(said)}: its page says why." if said else ""
+
+
+def with_doubts(notes: Sequence[str], doubts: str) -> list[str]:
+    """Return the notes of a table, and as the last of them what the doctor doubts of it, if anything."""
+    return [*notes, doubts] if doubts else [*notes]
 
 
 def shown_keys(columns: Iterable[Column]) -> set[str | None]:

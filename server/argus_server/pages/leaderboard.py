@@ -34,7 +34,7 @@ from argus_server.pages.board_filters import condition_units, facets, hiding, ra
 from argus_server.pages.board_order import headings, sortings
 from argus_server.pages.board_rows import RowKey, board_rows, row_key
 from argus_server.pages.conditional import entity_tag, not_modified
-from argus_server.pages.doctor import doubts_about, shown_keys
+from argus_server.pages.doctor import doubts_about, shown_keys, with_doubts
 from argus_server.pages.flags import explained
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.models import models_page
@@ -189,10 +189,11 @@ def _export(request: AnyRequest, write: Export, models: ModelExport, media_type:
             if view.group == "model":
                 table = shown_table(request.user, name, rank(view, board))
                 doubts = doubts_about(board, shown_keys(table.layout))
-                yield from models(replace(table, notes=[*table.notes, *filter(None, [doubts])]))
+                yield from models(replace(table, notes=with_doubts(table.notes, doubts)))
             else:
                 ranking = Ranking(view, board)
-                ranking.notes += filter(None, [doubts_about(board, shown_keys(ranking.chosen))])
+                doubts = doubts_about(board, shown_keys(ranking.chosen))
+                ranking.notes = with_doubts(ranking.notes, doubts)
                 yield from write(ranking)
 
     stream = pieces()

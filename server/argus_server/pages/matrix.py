@@ -13,7 +13,7 @@ from argus_server.exports.matrix import matrix_csv, matrix_json, matrix_markdown
 from argus_server.exports.matrix_latex import matrix_latex
 from argus_server.pages.asking import READ, AnyRequest, asked_view, count_pages, name_in, queries_of
 from argus_server.pages.conditional import entity_tag, not_modified
-from argus_server.pages.doctor import doubts_about
+from argus_server.pages.doctor import doubts_about, with_doubts
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.matrix_cells import average_rank, matrix_head, matrix_rows
 from argus_server.pages.model_views import SEEDS
@@ -86,7 +86,7 @@ def _export(
     if unchanged := not_modified(request, tag):
         return unchanged
     table, doubts = _doubted(request, name, view)
-    content = write(replace(table, notes=[*table.notes, *filter(None, [doubts])]))
+    content = write(replace(table, notes=with_doubts(table.notes, doubts)))
     return Response(content, media_type=media_type, headers={"ETag": tag})
 
 

@@ -10,7 +10,7 @@ from litestar import Response
 
 from argus_server.pages.asking import AnyRequest, asked_view, name_in, queries_of
 from argus_server.pages.conditional import entity_tag, not_modified
-from argus_server.pages.doctor import doubts_about
+from argus_server.pages.doctor import doubts_about, with_doubts
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.render import Page, render
 from argus_server.ranking.board import Board
@@ -100,7 +100,7 @@ def export_of(
     with queries_of(request).board(name, _of_models(view)) as board:
         table = rank(view, board)
         doubts = doubts_about(board, _keys_of(table))
-        content = write(replace(table, notes=[*table.notes, *filter(None, [doubts])]))
+        content = write(replace(table, notes=with_doubts(table.notes, doubts)))
     return Response(content, media_type=media_type, headers={"ETag": tag})
 
 
