@@ -37,18 +37,20 @@ def flag_cells(
     """
     counts = {cell: _seeds_of(entry, metric) for cell, entry in cells.items()}
     by_dataset = _by_dataset(counts)
-    medians = {dataset: _median(some) for dataset, some in by_dataset.items()}
+    of_seeds = {
+        (dataset, n): tuple(_of_seeds(n, _median(some), _beside(n, some, dataset, of_some=of_some), seeds))
+        for dataset, some in by_dataset.items()
+        for n in some
+    }
     found = {}
     for cell, entry in cells.items():
-        n, dataset = counts[cell], cell[1]
-        beside = _beside(n, by_dataset[dataset], dataset, of_some=of_some) if n else ""
-        flags = [
-            *_of_seeds(n, medians.get(dataset, n), beside, seeds),
+        flags = (
+            *of_seeds.get((cell[1], counts[cell]), ()),
             *_of_commits(entry.jobs),
             *_of_epochs([entry]),
-        ]
+        )
         if flags:
-            found[cell] = tuple(flags)
+            found[cell] = flags
     return found
 
 
@@ -109,7 +111,7 @@ def _of_seeds(n: int, median: int, beside: str, seeds: Seeds) -> Iterable[Flag]:
     if n == 1:
         more = f"; {beside}" if beside else ""
         yield Flag("single seed", f"one seed: nothing is known of its spread{more}")
-    elif n and n != median:
+    elif n != median:
         yield Flag("unequal seeds", f"{n} seeds; {beside}")
     if seeds == "best" and n > 1:
         yield Flag("best of", f"the best of {n} seeds")
