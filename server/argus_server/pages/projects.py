@@ -19,7 +19,7 @@ from argus_server.pages.leaderboard import leader_in_time
 from argus_server.pages.render import Page, render
 from argus_server.ranking.leader import Leader
 from argus_server.ranking.view import View
-from argus_server.storage.queries import Queries
+from argus_server.storage.queries import ProjectSummary, Queries
 from argus_server.threads import in_thread
 
 __all__ = ["PROJECT_ROUTES"]
@@ -34,13 +34,10 @@ _LOOK_AGAIN_S = 5
 @in_thread
 def projects_page(request: AnyRequest) -> Response[str]:
     """Show every project that the caller may see."""
-    projects = [item for item in queries_of(request).projects() if request.user.sees(item.name)]
-    leaders = {item.name: _leader_or_none(queries_of(request), item.name) for item in projects}
+    projects = _listed(request)
     context = {
         "projects": projects,
-        **{name: sum(item.jobs[name] for item in projects) for name in ("running", "done", "failed")},
-        "leaders": leaders,
-        "public": request.app.state.store.credentials.public_projects(),
+        **{name: sum(item.summary.jobs[name] for item in projects) for name in ("running", "done", "failed")},
         "server_url": server_url(request),
         "live_poll_s": _LOOK_AGAIN_S,
         "exports": [
@@ -51,14 +48,15 @@ def projects_page(request: AnyRequest) -> Response[str]:
     return render(request, Page("projects.html", context))
 
 
+def _seen(request: AnyRequest) -> list[ProjectSummary]:
+    """Return every project that the caller may see."""
+    return [item for item in queries_of(request).projects() if request.user.sees(item.name)]
+
+
 def _listed(request: AnyRequest) -> list[Listed]:
-    """Return every project that the caller may see, with who leads it."""
+    """Return the same, with who leads each."""
     queries, public = queries_of(request), request.app.state.store.credentials.public_projects()
-    return [
-        Listed(item, _leader_or_none(queries, item.name), item.name in public)
-        for item in queries.projects()
-        if request.user.sees(item.name)
-    ]
+    return [Listed(item, _leader_or_none(queries, item.name), item.name in public) for item in _seen(request)]
 
 
 def _leader_or_none(queries: Queries, name: str) -> Leader | None:
@@ -75,8 +73,7 @@ def _leader_or_none(queries: Queries, name: str) -> Leader | None:
 @in_thread
 def projects_json(request: AnyRequest) -> dict[str, Any]:
     """List every project that the caller may see."""
-    seen = [item for item in queries_of(request).projects() if request.user.sees(item.name)]
-    return {"projects": [project_record(item) for item in seen]}
+    return {"projects": [project_record(item) for item in _seen(request)]}
 
 
 @get("/projects.json", guards=READ)
