@@ -3,10 +3,10 @@
 import itertools
 
 import pytest
+from contract.plans import plans_of_reads
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
-from sqlalchemy.event import listen
 from thorough import examples
 from unit.server.wire import done, event, failed, start
 
@@ -193,12 +193,6 @@ def test_a_job_that_turns_out_to_be_of_another_dataset_is_best_there_and_no_long
 def test_a_look_after_a_result_walks_no_event_that_is_older(store):
     if store._reader.dialect.name != "sqlite":
         return  # where few events are, PostgreSQL reads them all; the indexes are the same
-    plans = []
-
-    def explain(connection, _cursor, statement, parameters, _context, _many):
-        if "FROM event" in statement and not statement.startswith("EXPLAIN"):
-            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
-            plans.append(" ".join(row[-1] for row in rows))
 
     def look():
         with store.queries.board("p", View()) as board:
@@ -206,7 +200,7 @@ def test_a_look_after_a_result_walks_no_event_that_is_older(store):
 
     store.add_events([start("x", "x", "d", 0), done("x", at=9, MSE=1.0)])
     look()
-    listen(store._reader, "before_cursor_execute", explain)
+    plans = plans_of_reads(store, "event")
     store.add_events([start("y", "y", "d", 0), done("y", at=9, MSE=2.0)])
     look()
 
@@ -217,12 +211,6 @@ def test_a_look_after_a_result_walks_no_event_that_is_older(store):
 
 def test_how_many_rows_pass_follows_every_result_and_no_other_job_is_read_for_them(store):
     view = View(model=("a",), where=(Condition.parse("MSE<0.5"),), sort="MSE")
-    reads = []
-
-    def explain(connection, _cursor, statement, parameters, _context, _many):
-        if "FROM job" in statement and not statement.startswith("EXPLAIN"):
-            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
-            reads.extend(row[-1] for row in rows if "job_metric" not in row[-1])
 
     def passing():
         wanted = Wanted(model=view.model, conditions=view.where)
@@ -238,8 +226,9 @@ def test_how_many_rows_pass_follows_every_result_and_no_other_job_is_read_for_th
     store.add_events([start("y", "a", "d", 1), done("y", at=9, MSE=0.125)])
     assert passing() == 2
     if store._reader.dialect.name == "sqlite":  # few as they are here, PostgreSQL reads them all
-        listen(store._reader, "before_cursor_execute", explain)
+        plans = plans_of_reads(store, "job")
         assert passing() == 2
+        reads = [step for plan in plans for step in plan.splitlines() if "job_metric" not in step]
         assert reads
         assert not [plan for plan in reads if "ix_job_standing" in plan and "standing=?" not in plan], reads
 

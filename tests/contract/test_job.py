@@ -1,6 +1,6 @@
 """What the page of a job asks of any store."""
 
-from sqlalchemy.event import listen
+from contract.plans import plans_of_reads
 from unit.server.wire import START, body, done, epoch, event, failed, job, start
 
 from argus_core.events import decode_event, new_event_id
@@ -100,16 +100,10 @@ def test_the_load_of_a_job_is_what_its_batch_reported_on_its_host_while_it_ran(s
 def test_what_a_job_said_is_found_by_an_index(store):
     if store._reader.dialect.name != "sqlite":
         return  # where few events are, PostgreSQL reads them all; the index is the same
-    plans = []
-
-    def explain(connection, _cursor, statement, parameters, _context, _many):
-        if "FROM event" in statement and not statement.startswith("EXPLAIN"):
-            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
-            plans.append(" ".join(row[-1] for row in rows))
 
     store.add_events([start("j"), line("j", "x")])
     summary = store.queries.job("p", "b", "j").summary
-    listen(store._reader, "before_cursor_execute", explain)
+    plans = plans_of_reads(store, "event")
     store.queries.log("p", "b", "j", 4)
     store.queries.timeline("p", "b", "j")
     store.queries.snapshots("p", summary, 4)
