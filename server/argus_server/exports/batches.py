@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any
 
-from argus_server.exports.text import csv_text, iso_time, markdown_text
+from argus_server.exports.text import csv_lines, iso_time, markdown_lines, markdown_text
 from argus_server.storage.batches import BatchSummary
 
 __all__ = ["batch_record", "batches_csv", "batches_markdown"]
@@ -46,11 +44,7 @@ def _row(batch: BatchSummary) -> dict[str, Any]:
 def batches_csv(batches: Sequence[BatchSummary]) -> str:
     """Return RFC 4180 text."""
     rows = [_row(batch) for batch in batches]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(rows[0] if rows else ["batch_id"])
-    writer.writerows([csv_text(value) for value in row.values()] for row in rows)
-    return out.getvalue()
+    return csv_lines([rows[0] if rows else ["batch_id"], *(row.values() for row in rows)])
 
 
 def batches_markdown(batches: Sequence[BatchSummary]) -> str:
@@ -63,4 +57,4 @@ def batches_markdown(batches: Sequence[BatchSummary]) -> str:
         texts = (batch.batch_id, batch.name or "", batch.status)
         numbers = (str(counts["done"]), str(counts["failed"]), str(batch.progress.total))
         lines.append([*(markdown_text(text) for text in texts), *numbers, iso_time(batch.started_us), took])
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    return markdown_lines(lines)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Sequence
 from typing import Any
 
-from argus_server.exports.text import csv_text, markdown_text
+from argus_server.exports.text import csv_lines, markdown_lines, markdown_text
 from argus_server.ranking.compare import Comparison, SideCell, SideRow
 
 __all__ = ["compare_csv", "compare_json", "compare_markdown"]
@@ -16,15 +15,13 @@ _ARROWS = {"lower": " ↓", "higher": " ↑", "unknown": ""}
 
 def compare_csv(comparison: Comparison) -> str:
     """Return RFC 4180 text with a column for each job: raw values at round-trip precision."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
     names = [f"{side.batch_id}/{side.job_id}" for side in comparison.sides]
-    writer.writerow([csv_text(text) for text in ("section", "name", "direction", "differs", *names)])
+    lines: list[Sequence[Any]] = [("section", "name", "direction", "differs", *names)]
     for section in comparison.sections:
         for row in section.rows:
             head = (section.name, row.key, row.direction if section.name == "Metrics" else "", row.differs)
-            writer.writerow([csv_text(value) for value in (*head, *(cell.raw for cell in row.cells))])
-    return out.getvalue()
+            lines.append((*head, *(cell.raw for cell in row.cells)))
+    return csv_lines(lines)
 
 
 def compare_json(project: str, comparison: Comparison) -> dict[str, Any]:
@@ -73,7 +70,7 @@ def compare_markdown(comparison: Comparison) -> str:
             unit = f" ({markdown_text(row.unit)})" if row.unit else ""
             name = markdown_text(row.label) + unit + _ARROWS[row.direction]
             lines.append([name, *(_markdown_cell(cell) for cell in row.cells)])
-        parts.append("".join("| " + " | ".join(line) + " |\n" for line in lines))
+        parts.append(markdown_lines(lines))
     return "\n".join(parts)
 
 

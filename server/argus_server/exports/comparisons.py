@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from argus_server.exports.text import csv_text, markdown_text
+from argus_server.exports.text import csv_lines, markdown_lines, markdown_text
 from argus_server.ranking.pairs import PairTable
 from argus_server.ranking.pareto import Axis, Pareto
 from argus_server.ranking.sensitivity import Sensitivity
@@ -28,14 +26,6 @@ __all__ = [
 ]
 
 
-def _csv(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([csv_text(name) for name in header])
-    writer.writerows([csv_text(value) for value in row] for row in rows)
-    return out.getvalue()
-
-
 Table = tuple[tuple[str, ...], list[tuple[Any, ...]]]
 """A header, and its rows."""
 
@@ -45,8 +35,7 @@ def _markdown(table: Table, notes: Iterable[str]) -> str:
     header, rows = table
     lines = [[markdown_text(name) for name in header], ["---"] * len(header)]
     lines += [[markdown_text(_shown(value)) for value in row] for row in rows]
-    text = "".join("| " + " | ".join(line) + " |\n" for line in lines)
-    return text + "".join(f"\n{markdown_text(note)}\n" for note in notes if note)
+    return markdown_lines(lines) + "".join(f"\n{markdown_text(note)}\n" for note in notes if note)
 
 
 def _shown(value: Any) -> str:
@@ -72,7 +61,7 @@ def pairs_csv(table: PairTable) -> str:
         )
         for pair in table.once
     ]
-    return _csv(_PAIRS, rows)
+    return csv_lines([_PAIRS, *rows])
 
 
 def pairs_markdown(table: PairTable) -> str:
@@ -154,7 +143,8 @@ def _front(pareto: Pareto) -> Table:
 
 def pareto_csv(pareto: Pareto) -> str:
     """Return one row for each model; raw values."""
-    return _csv(*_front(pareto))
+    header, rows = _front(pareto)
+    return csv_lines([header, *rows])
 
 
 def pareto_markdown(pareto: Pareto) -> str:
@@ -216,7 +206,8 @@ def _variants(table: Sensitivity) -> Table:
 
 def sensitivity_csv(table: Sensitivity) -> str:
     """Return one row for each variant, with the place of every model."""
-    return _csv(*_variants(table))
+    header, rows = _variants(table)
+    return csv_lines([header, *rows])
 
 
 def sensitivity_markdown(table: Sensitivity) -> str:

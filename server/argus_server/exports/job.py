@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from argus_core.events import number_or_none
 from argus_server.exports.jobs import job_record
-from argus_server.exports.text import csv_text, iso_time, markdown_text
+from argus_server.exports.text import csv_lines, iso_time, markdown_lines, markdown_text
 from argus_server.ranking.position import MetricRow, Place
 from argus_server.ranking.values import flatten
 from argus_server.storage.job import CellJob, Epoch, EventCount, JobDetail, LogLine, Snapshot
@@ -75,17 +73,8 @@ def _metric(row: MetricRow) -> dict[str, Any]:
 
 def job_csv(report: JobReport) -> str:
     """Return the metrics of a job as RFC 4180 text: raw values at round-trip precision."""
-    return _csv(
-        _METRIC_COLUMNS, ([row[name] for name in _METRIC_COLUMNS] for row in map(_metric, report.metrics))
-    )
-
-
-def _csv(header: Sequence[str], rows: Any) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([csv_text(name) for name in header])
-    writer.writerows([csv_text(value) for value in row] for row in rows)
-    return out.getvalue()
+    rows = ([row[name] for name in _METRIC_COLUMNS] for row in map(_metric, report.metrics))
+    return csv_lines([_METRIC_COLUMNS, *rows])
 
 
 def job_json(report: JobReport) -> dict[str, Any]:
@@ -150,14 +139,11 @@ def job_markdown(report: JobReport) -> str:
         for row in report.metrics
     ]
     if lines:
-        parts.append(
-            _table(
-                ["Metric", "Value", "Mean ± std", "Among seeds", "Among models"], lines, ":-- --: --: --: --:"
-            )
-        )
+        header = ["Metric", "Value", "Mean ± std", "Among seeds", "Among models"]
+        parts.append(markdown_lines([header, [":--", *["--:"] * 4], *lines]))
     if report.settings:
         rows = [[markdown_text(name), markdown_text(value)] for name, value in report.settings.items()]
-        parts.append(_table(["Hyperparameter", "Value"], rows, ":-- :--"))
+        parts.append(markdown_lines([["Hyperparameter", "Value"], [":--", ":--"], *rows]))
     return "\n".join(parts)
 
 
@@ -171,26 +157,22 @@ def _place(place: Place | None) -> str:
     )
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], rules: str) -> str:
-    return "".join(f"| {' | '.join(line)} |\n" for line in (header, rules.split(), *rows))
-
-
 # --- curves -----------------------------------------------------------------------------------
 
 
 def epochs_csv(epochs: Sequence[Epoch], names: Sequence[str]) -> str:
     """Return the epochs of a job as RFC 4180 text, with a column for each metric."""
-    return _csv(["epoch", "timestamp", *names], _epoch_rows(epochs, names))
+    return csv_lines([["epoch", "timestamp", *names], *_epoch_rows(epochs, names)])
 
 
 def epochs_markdown(epochs: Sequence[Epoch], names: Sequence[str]) -> str:
     """Return the epochs of a job as a Markdown table."""
-    header = ["epoch", "timestamp", *names]
+    header = ["epoch", "timestamp", *map(markdown_text, names)]
     rows = [
         ["" if value is None else markdown_text(str(value)) for value in row]
         for row in _epoch_rows(epochs, names)
     ]
-    return _table([markdown_text(name) for name in header], rows, "--: :--" + " --:" * len(names))
+    return markdown_lines([header, ["--:", ":--", *["--:"] * len(names)], *rows])
 
 
 def _epoch_rows(epochs: Sequence[Epoch], names: Sequence[str]) -> list[list[Any]]:

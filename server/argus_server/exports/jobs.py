@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 import msgspec
 
-from argus_server.exports.text import csv_text, iso_time, markdown_text
+from argus_server.exports.text import csv_lines, iso_time, markdown_lines, markdown_text
 from argus_server.storage.job_lists import JobList
 from argus_server.storage.jobs import JobSummary
 
@@ -74,12 +72,9 @@ def _flat(job: JobSummary) -> dict[str, Any]:
 
 def jobs_csv(jobs: Iterable[JobSummary]) -> Iterator[str]:
     """Yield RFC 4180 text: raw values, empty where there are none."""
-    yield ",".join(_COLUMNS) + "\r\n"
+    yield csv_lines([_COLUMNS])
     for some in _batched(jobs):
-        out = io.StringIO()
-        rows = ([csv_text(job[name]) for name in _COLUMNS] for job in map(_flat, some))
-        csv.writer(out, lineterminator="\r\n").writerows(rows)
-        yield out.getvalue()
+        yield csv_lines([job[name] for name in _COLUMNS] for job in map(_flat, some))
 
 
 def jobs_json(project: str, jobs: JobList) -> Iterator[bytes]:
@@ -95,10 +90,9 @@ def jobs_json(project: str, jobs: JobList) -> Iterator[bytes]:
 
 def jobs_markdown(jobs: Iterable[JobSummary]) -> Iterator[str]:
     """Yield a Markdown table with the columns that people read."""
-    yield f"| {' | '.join(_SHOWN).replace('_', ' ')} |\n| {' | '.join(':--' for _ in _SHOWN)} |\n"
+    yield markdown_lines([[name.replace("_", " ") for name in _SHOWN], [":--"] * len(_SHOWN)])
     for some in _batched(jobs):
-        lines = ([_markdown(job[name]) for name in _SHOWN] for job in map(job_record, some))
-        yield "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        yield markdown_lines([_markdown(job[name]) for name in _SHOWN] for job in map(job_record, some))
 
 
 def _markdown(value: Any) -> str:

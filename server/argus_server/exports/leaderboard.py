@@ -23,7 +23,7 @@ from argus_server.exports.records import (
     separation_record,
 )
 from argus_server.exports.row_flags import Remarks, flag_records, flags_text, marked_name
-from argus_server.exports.text import csv_fields, iso_time, markdown_text
+from argus_server.exports.text import csv_fields, iso_time, markdown_lines, markdown_text
 from argus_server.ranking.board import Placed
 from argus_server.ranking.rank import Ranking
 from argus_server.ranking.table import Cell, Column, Row
@@ -173,7 +173,7 @@ def leaderboard_markdown(ranking: Ranking) -> Iterator[str]:
     remarks = Remarks()
     rows = (_markdown_row(ranking, row, remarks) for row in ranking.stream())
     for some in _batched(chain([header, rules], rows)):
-        yield "".join("| " + " | ".join(line) + " |\n" for line in some)
+        yield markdown_lines(some)
     yield "".join(f"\n{markdown_text(note)}\n" for note in (*remarks.lines, *ranking.notes))
 
 

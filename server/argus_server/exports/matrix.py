@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
 import msgspec
 
 from argus_server.exports.records import filter_record, separation_record
-from argus_server.exports.text import csv_text, markdown_text
+from argus_server.exports.text import csv_lines, markdown_lines, markdown_text
 from argus_server.ranking.matrix import MatrixCell, MatrixTable
 
 __all__ = ["matrix_csv", "matrix_json", "matrix_markdown"]
@@ -51,9 +49,7 @@ def matrix_csv(table: MatrixTable) -> str:
         header += [f"{name} (state)"]
     if not table.view.transpose:
         header += ["average_rank", "provisional_rank"]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([csv_text(text) for text in header])
+    lines: list[list[Any]] = [header]
     for row in table.rows:
         values: list[Any] = [row]
         for name in table.columns:
@@ -64,8 +60,8 @@ def matrix_csv(table: MatrixTable) -> str:
             values.append("done" if cell.kind == "value" else cell.kind)
         if not table.view.transpose:
             values += [table.average_ranks.get(row), table.provisional_ranks.get(row)]
-        writer.writerow([csv_text(value) for value in values])
-    return out.getvalue()
+        lines.append(values)
+    return csv_lines(lines)
 
 
 def matrix_json(table: MatrixTable) -> bytes:
@@ -143,9 +139,8 @@ def matrix_markdown(table: MatrixTable) -> str:
         lines.append([markdown_text(row or "—"), *cells, *end])
     if transposed and table.average_ranks:
         lines.append(["Avg rank", *(table.rank_text(name) or "–" for name in table.columns)])
-    text = "".join("| " + " | ".join(line) + " |\n" for line in lines)
     notes = [_caption(table), *table.notes]
-    return text + "".join(f"\n{markdown_text(note)}\n" for note in notes if note)
+    return markdown_lines(lines) + "".join(f"\n{markdown_text(note)}\n" for note in notes if note)
 
 
 def _caption(table: MatrixTable) -> str:

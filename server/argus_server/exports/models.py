@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,7 +16,7 @@ from argus_server.exports.records import (
     separation_record,
 )
 from argus_server.exports.row_flags import Remarks, flag_records, flags_text, marked_name
-from argus_server.exports.text import csv_text, markdown_text
+from argus_server.exports.text import csv_lines, markdown_lines, markdown_text
 from argus_server.ranking.registry import Settings
 from argus_server.ranking.table import Cell, Column, RankedTable, Row
 
@@ -47,12 +45,8 @@ def models_csv(table: RankedTable) -> Iterator[str]:
     `NAME (n)`, over how many. A model without a place has its average rank under `provisional_rank`, and
     says why.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([csv_text(value) for value in _csv_header(table)])
-    for row in (*table.rows, *table.unranked):
-        writer.writerow([csv_text(value) for value in _csv_row(table, row)])
-    yield out.getvalue()
+    rows = (_csv_row(table, row) for row in (*table.rows, *table.unranked))
+    yield csv_lines([_csv_header(table), *rows])
 
 
 def _csv_header(table: RankedTable) -> list[str]:
@@ -194,10 +188,10 @@ def models_markdown(table: RankedTable) -> Iterator[str]:
         ]
         for row in table.rows
     ]
-    yield _lines(lines)
+    yield markdown_lines(lines)
     if table.unranked:
         yield f"\nNot ranked ({len(table.unranked)})\n\n"
-        yield _lines(
+        yield markdown_lines(
             [
                 ["Model", "Coverage", "Missing because", "Provisional rank"],
                 [":--", "--:", ":--", "--:"],
@@ -216,10 +210,6 @@ def legend(table: RankedTable) -> list[str]:
     if table.verdict.favoured:
         said.append("§ better than the best by the signed ranks, which weigh by how much.")
     return said
-
-
-def _lines(lines: list[list[str]]) -> str:
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
 def _heading(table: RankedTable, column: Column) -> str:

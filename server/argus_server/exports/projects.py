@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from argus_server.exports.text import csv_text, iso_time, markdown_text
+from argus_server.exports.text import csv_lines, iso_time, markdown_lines, markdown_text
 from argus_server.ranking.leader import Leader
 from argus_server.storage.queries import ProjectSummary
 from argus_server.urls import path_to
@@ -61,11 +59,7 @@ def listed_record(item: Listed) -> dict[str, Any]:
 def projects_csv(projects: Sequence[Listed]) -> str:
     """Return RFC 4180 text."""
     rows = [_row(item) for item in projects]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(rows[0] if rows else ["project"])
-    writer.writerows([csv_text(value) for value in row.values()] for row in rows)
-    return out.getvalue()
+    return csv_lines([rows[0] if rows else ["project"], *(row.values() for row in rows)])
 
 
 def _row(item: Listed) -> dict[str, Any]:
@@ -90,4 +84,4 @@ def projects_markdown(projects: Sequence[Listed]) -> str:
         counts = [str(jobs[name]) for name in ("running", "done", "failed")]
         numbers = [on, *counts, str(item.summary.n_batches)]
         lines.append([*texts, *numbers, iso_time(item.summary.last_event_us)])
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    return markdown_lines(lines)

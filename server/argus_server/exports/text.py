@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
@@ -9,7 +11,7 @@ from typing import Any
 
 from argus_server.ranking.values import raw_text
 
-__all__ = ["csv_fields", "csv_text", "iso_time", "markdown_text"]
+__all__ = ["csv_fields", "csv_lines", "csv_text", "iso_time", "markdown_lines", "markdown_text"]
 
 _FORMULA = (
     "=",
@@ -49,9 +51,21 @@ def csv_fields(values: Iterable[Any]) -> list[Any]:
     return [value if type(value) is float else csv_text(value) for value in values]
 
 
+def csv_lines(rows: Iterable[Iterable[Any]]) -> str:
+    """Return rows as lines of RFC 4180, every value as `csv_text` has it."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\r\n").writerows([csv_text(value) for value in row] for row in rows)
+    return out.getvalue()
+
+
 def markdown_text(text: str) -> str:
     """Return text that stands in a Markdown table as it is: one line, no markup, no HTML."""
     return _MARKDOWN.sub(r"\\\1", _BREAKS.sub(" ", text))
+
+
+def markdown_lines(lines: Iterable[Iterable[str]]) -> str:
+    """Return lines of a Markdown table; what stands in its cells is Markdown already."""
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def iso_time(moment_us: int | None) -> str:
