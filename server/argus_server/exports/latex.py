@@ -17,7 +17,17 @@ from argus_server.ranking.table import Cell, Column, Row
 from argus_server.ranking.view import View
 from argus_server.urls import path_to
 
-__all__ = ["BETTER", "END", "NO_TEST", "SEEDS", "SPREAD", "heading", "leaderboard_latex", "view_hash"]
+__all__ = [
+    "BETTER",
+    "END",
+    "NO_TEST",
+    "SEEDS",
+    "SPREAD",
+    "heading",
+    "leaderboard_latex",
+    "opening",
+    "view_hash",
+]
 
 _ARROWS = {"lower": r" $\downarrow$", "higher": r" $\uparrow$", "unknown": ""}
 BETTER = {"lower": "lower is better", "higher": "higher is better", "unknown": "no direction is known"}
@@ -39,6 +49,27 @@ def view_hash(project: str, view: View, version: object) -> str:
     return hashlib.blake2b(repr(said).encode("utf-8", "replace"), digest_size=6).hexdigest()
 
 
+def opening(address: str, digest: str, *, title: str, caption: str, columns: str) -> str:
+    """Return how a table begins, up to its first rule.
+
+    Args:
+        address: of the page that shows the same.
+        digest: the `view_hash`, which ends the caption and is in the label.
+        title: what a list of tables has.
+        caption: sentences, not yet as LaTeX has them.
+        columns: where the text of each stands: `l`, `r`.
+    """
+    return (
+        f"% {address}\n"
+        "% \\usepackage{booktabs,siunitx}\n"
+        f"{PREAMBLE}\n"
+        "\\begin{table}\n\\centering\n"
+        f"\\caption[{title}]{{{latex_sentence(caption)} View \\texttt{{{digest}}}.}}\n"
+        f"\\label{{tab:argus-{digest}}}\n"
+        f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n"
+    )
+
+
 def leaderboard_latex(ranking: Ranking, version: object) -> Iterator[str]:
     """Yield the table, every row of the view.
 
@@ -46,17 +77,14 @@ def leaderboard_latex(ranking: Ranking, version: object) -> Iterator[str]:
         ranking: the view.
         version: what changes whenever the data do; a part of the hash in the caption.
     """
-    digest = view_hash(ranking.project, ranking.view, version)
     columns, counts = ranking.chosen, ranking.view.group != "job"
     kinds = "".join("l" if column.kind == "identity" else "r" for column in columns)
-    yield (
-        f"% {path_to('p', ranking.project, 'leaderboard', query=ranking.view.query(page=1))}\n"
-        "% \\usepackage{booktabs,siunitx}\n"
-        f"{PREAMBLE}\n"
-        "\\begin{table}\n\\centering\n"
-        f"\\caption[Leaderboard]{{{latex_sentence(_caption(ranking))} View \\texttt{{{digest}}}.}}\n"
-        f"\\label{{tab:argus-{digest}}}\n"
-        f"\\begin{{tabular}}{{r{kinds}{'r' if counts else ''}}}\n\\toprule\n"
+    yield opening(
+        path_to("p", ranking.project, "leaderboard", query=ranking.view.query(page=1)),
+        view_hash(ranking.project, ranking.view, version),
+        title="Leaderboard",
+        caption=_caption(ranking),
+        columns=f"r{kinds}{'r' if counts else ''}",
     )
     heads = ["\\#", *map(heading, columns), *(["Jobs"] if counts else [])]
     yield " & ".join(heads) + END + "\\midrule\n"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from argus_server.exports.latex import BETTER, END, NO_TEST, SEEDS, SPREAD, view_hash
-from argus_server.exports.latex_text import PREAMBLE, latex_number, latex_sentence, latex_text
+from argus_server.exports.latex import BETTER, END, NO_TEST, SEEDS, SPREAD, opening, view_hash
+from argus_server.exports.latex_text import latex_number, latex_text
 from argus_server.exports.matrix import absent_text
 from argus_server.ranking.matrix import MatrixCell, MatrixTable
 from argus_server.urls import path_to
@@ -27,18 +27,17 @@ def matrix_latex(table: MatrixTable, version: object) -> str:
         table: the view.
         version: what changes whenever the data do; a part of the hash in the caption.
     """
-    digest = view_hash(table.project, table.view, version)
     transposed = table.view.transpose
     heads = ["Dataset" if transposed else "Model", *(latex_text(name or "—") for name in table.columns)]
     heads += [] if transposed else ["Avg rank"]
     lines = [
-        f"% {path_to('p', table.project, 'matrix', query=table.view.query(page=1))}\n"
-        "% \\usepackage{booktabs,siunitx}\n"
-        f"{PREAMBLE}\n"
-        "\\begin{table}\n\\centering\n"
-        f"\\caption[Matrix]{{{latex_sentence(_caption(table))} View \\texttt{{{digest}}}.}}\n"
-        f"\\label{{tab:argus-{digest}}}\n"
-        f"\\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}\n\\toprule\n",
+        opening(
+            path_to("p", table.project, "matrix", query=table.view.query(page=1)),
+            view_hash(table.project, table.view, version),
+            title="Matrix",
+            caption=_caption(table),
+            columns="l" + "r" * (len(heads) - 1),
+        ),
         " & ".join(heads) + END + "\\midrule\n",
     ]
     for row in table.rows:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from argus_server.exports.latex import BETTER, END, SEEDS, heading, view_hash
-from argus_server.exports.latex_text import PREAMBLE, latex_number, latex_sentence, latex_text
+from argus_server.exports.latex import BETTER, END, SEEDS, heading, opening, view_hash
+from argus_server.exports.latex_text import latex_number, latex_text
 from argus_server.exports.models import cell_of, legend, most_of, part_text
 from argus_server.exports.row_flags import Remarks, flag_letters
 from argus_server.ranking.table import Cell, Column, RankedTable, Row
@@ -28,16 +28,12 @@ def models_latex(table: RankedTable, version: object) -> Iterator[str]:
         table: the view.
         version: what changes whenever the data do; a part of the hash in the caption.
     """
-    digest = view_hash(table.project, table.view, version)
-    kinds = "l" + "r" * (len(table.layout) - 1)
-    yield (
-        f"% {path_to('p', table.project, 'leaderboard', query=table.view.query(page=1))}\n"
-        "% \\usepackage{booktabs,siunitx}\n"
-        f"{PREAMBLE}\n"
-        "\\begin{table}\n\\centering\n"
-        f"\\caption[Leaderboard]{{{latex_sentence(_caption(table))} View \\texttt{{{digest}}}.}}\n"
-        f"\\label{{tab:argus-{digest}}}\n"
-        f"\\begin{{tabular}}{{r{kinds}}}\n\\toprule\n"
+    yield opening(
+        path_to("p", table.project, "leaderboard", query=table.view.query(page=1)),
+        view_hash(table.project, table.view, version),
+        title="Leaderboard",
+        caption=_caption(table),
+        columns="rl" + "r" * (len(table.layout) - 1),
     )
     yield " & ".join(["\\#", *map(heading, table.layout)]) + END + "\\midrule\n"
     with_rules, widths = _has_rules(table), table.widths()

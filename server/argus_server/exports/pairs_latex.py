@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from argus_server.exports.latex import END, SEEDS, view_hash
-from argus_server.exports.latex_text import PREAMBLE, latex_number, latex_sentence, latex_text
+from argus_server.exports.latex import END, SEEDS, opening, view_hash
+from argus_server.exports.latex_text import latex_number, latex_text
 from argus_server.exports.models_latex import MISSING
 from argus_server.ranking.pairs import Pair, PairTable
 from argus_server.ranking.statistics import ALPHA
@@ -26,7 +26,6 @@ def pairs_latex(table: PairTable, version: object) -> str:
         table: the view.
         version: what changes whenever the data do; a part of the hash in the caption.
     """
-    digest = view_hash(table.project, table.view, version)
     shown = partial(table.settings.shown, "model")
     ranks = {
         model: latex_number(table.rank_style.number(rank))
@@ -35,13 +34,13 @@ def pairs_latex(table: PairTable, version: object) -> str:
     unit = f" ({latex_text(table.unit)})" if table.unit else ""
     heads = ["Model", "Avg rank", "Against", "Avg rank", "Wins/ties/losses", f"Difference{unit}", "$p$"]
     lines = [
-        f"% {path_to('p', table.project, 'pairs', query=table.view.query(group='job', page=1))}\n"
-        "% \\usepackage{booktabs,siunitx}\n"
-        f"{PREAMBLE}\n"
-        "\\begin{table}\n\\centering\n"
-        f"\\caption[Pairs]{{{latex_sentence(_caption(table))} View \\texttt{{{digest}}}.}}\n"
-        f"\\label{{tab:argus-{digest}}}\n"
-        "\\begin{tabular}{lrlrrrr}\n\\toprule\n",
+        opening(
+            path_to("p", table.project, "pairs", query=table.view.query(group="job", page=1)),
+            view_hash(table.project, table.view, version),
+            title="Pairs",
+            caption=_caption(table),
+            columns="lrlrrrr",
+        ),
         " & ".join(heads) + END + "\\midrule\n",
     ]
     for pair in table.once:
