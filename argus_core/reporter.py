@@ -28,6 +28,7 @@ from typing import Any, Literal
 import msgspec
 
 from argus_core import plugins
+from argus_core.arguments import seconds, sensible, switch, wrong_kind
 from argus_core.conventions import CONVENTIONS
 from argus_core.delivery import Delivery
 from argus_core.distributed import rank_from_environment
@@ -55,6 +56,7 @@ _MOST_UNRANKED = 3
 _MAX_PROJECT = 256
 _MAX_BATCH_ID = 128
 _MAX_JOB_ID = 256
+_FLUSH_TIMEOUT_S = 5.0
 
 
 class Reporter:
@@ -84,9 +86,9 @@ class Reporter:
         transport: Transport | None = None,
         dry_run: bool | None = None,
         enabled: bool | None = None,
-        flush_timeout_s: float = 5.0,
+        flush_timeout_s: float = _FLUSH_TIMEOUT_S,
     ) -> None:
-        """Read the settings.
+        """Read the settings. An argument that makes no sense is an error in the log and counts as not given.
 
         Args:
             name: what people call the batch; a new batch id begins with it.
@@ -104,18 +106,19 @@ class Reporter:
         """
         settings = _settings()
         self.name = _text(name)
-        self.project = (_text(project) if project else clean_text(settings.project))[:_MAX_PROJECT]
-        self.batch_id = _text(batch_id or settings.batch_id or new_batch_id(self.name))[:_MAX_BATCH_ID]
+        self.project = (_given(project) or clean_text(settings.project))[:_MAX_PROJECT]
+        known_id = _given(batch_id) or settings.batch_id or new_batch_id(self.name)
+        self.batch_id = _text(known_id)[:_MAX_BATCH_ID]
         self.owner_pid = os.getpid()
-        self.enabled = not settings.disabled if enabled is None else enabled
-        self.flush_timeout_s = flush_timeout_s
+        self.enabled = _switch("enabled", enabled, not settings.disabled)
+        self.flush_timeout_s = sensible(seconds, "flush_timeout_s", flush_timeout_s, _FLUSH_TIMEOUT_S)
         self._n_total = n_total
         self._experiment_type = experiment_type
         self._command = command
-        self._url = str(url) if url else settings.url
+        self._url = _given(url) or settings.url
         self._token = token or settings.token
-        self._transport = transport
-        self._dry_run = settings.dry_run if dry_run is None else dry_run
+        self._transport = sensible(_transport, "transport", transport, None)
+        self._dry_run = _switch("dry_run", dry_run, settings.dry_run)
         self._directory = settings.journal_directory
         self._delivery: Delivery | None = None
         self._source: Source | None = None
@@ -215,7 +218,7 @@ class Reporter:
         delivery = self._delivery
         if delivery is None or delivery.pid != os.getpid():
             return True
-        return delivery.flush(self.flush_timeout_s if timeout_s is None else timeout_s)
+        return delivery.flush(self._bound(timeout_s))
 
     @never_raise
     def close(self, error: BaseException | None = None, *, timeout_s: float | None = None) -> None:
@@ -225,7 +228,7 @@ class Reporter:
         after `timeout_s` seconds (default `flush_timeout_s`) at the latest; what could not be sent
         stays in the journal, and one line says how to send it.
         """
-        timeout_s = self.flush_timeout_s if timeout_s is None else timeout_s
+        timeout_s = self._bound(timeout_s)
         with self._lock:
             is_first = not self._is_closed
             self._is_closed = True
@@ -236,6 +239,11 @@ class Reporter:
                     self._emit_end(error, time.monotonic() - self._started_s)
         finally:
             self._close_delivery(timeout_s)
+
+    def _bound(self, timeout_s: float | None) -> float:
+        """Return how long a call may wait."""
+        own = self.flush_timeout_s
+        return own if timeout_s is None else sensible(seconds, "timeout_s", timeout_s, own)
 
     def before_close(self, function: Callable[[BaseException | None], object]) -> None:
         """Have `function` called when the batch is about to end, in the process that ends it; it may report.
@@ -622,6 +630,26 @@ def _settings() -> Settings:
         logger.error("argus: %s", error)  # noqa: TRY400 - the user's mistake, no traceback of ours
         doubtful = ("ARGUS_DRY_RUN", "ARGUS_DISABLE", "ARGUS_HOME")
         return Settings.from_environment({k: v for k, v in os.environ.items() if k not in doubtful})
+
+
+def _switch(argument: str, value: Any, otherwise: bool) -> bool:
+    return otherwise if value is None else sensible(switch, argument, value, otherwise)
+
+
+def _transport(argument: str, value: Any) -> Transport | None:
+    wanted = "an object with `send` and `close`"
+    if isinstance(value, str):  # maybe with a password
+        raise TypeError(f"{argument} is {wanted}, got a text; an address is `url`")
+    can = all(callable(getattr(value, name, None)) for name in ("send", "close"))
+    if value is not None and (isinstance(value, type) or not can):
+        raise wrong_kind(argument, wanted, value)
+    transport: Transport | None = value
+    return transport
+
+
+def _given(value: object) -> str:
+    """Return an argument as text, empty if there is none; 0 is one."""
+    return "" if value is None else _text(value)
 
 
 def _text(value: object) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import operator
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Literal, get_args
 
+from argus_core.arguments import seconds, switch, wrong_kind
 from argus_core.conventions import MetricNames
 from argus_core.footprint import SyncCuda
 from argus_core.reporter import Reporter
@@ -61,7 +61,7 @@ def _name(argument: str, value: Any) -> str | None:
     if isinstance(value, Integral) and not isinstance(value, bool):
         return str(int(value))
     if value is not None and not isinstance(value, str):
-        raise _wrong_kind(argument, "a name", value)
+        raise wrong_kind(argument, "a name", value)
     return value
 
 
@@ -84,7 +84,7 @@ def _seed(argument: str, value: Any) -> int | None:
     try:
         return int(value) if isinstance(value, str) else operator.index(value)  # "3" of a shell is a seed
     except (TypeError, ValueError):
-        raise _wrong_kind(argument, "an integer", value) from None
+        raise wrong_kind(argument, "an integer", value) from None
 
 
 def _reporter(argument: str, value: Any) -> Reporter | None:
@@ -100,7 +100,7 @@ def _config(argument: str, value: Any) -> Mapping[str, Any] | None:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {part.name: getattr(value, part.name, None) for part in dataclasses.fields(value)}
     if value is not None and not isinstance(value, Mapping):
-        raise _wrong_kind(argument, "a mapping of hyperparameters", value)
+        raise wrong_kind(argument, "a mapping of hyperparameters", value)
     return value
 
 
@@ -111,37 +111,23 @@ def _metric_names(argument: str, value: Any) -> MetricNames:
     if isinstance(value, Mapping):
         odd = next((name for name in value.values() if name is not None and not isinstance(name, str)), None)
         if odd is not None:
-            raise _wrong_kind(f"a column in {argument}", "a text", odd)
+            raise wrong_kind(f"a column in {argument}", "a text", odd)
     elif value is not None and not isinstance(value, str) and not callable(value):
-        raise _wrong_kind(argument, wanted, value)
+        raise wrong_kind(argument, wanted, value)
     checked: MetricNames = value
     return checked
 
 
-def _switch(argument: str, value: Any) -> bool:
-    if isinstance(value, str) or value not in (True, False):
-        raise _wrong_kind(argument, "True or False", value)
-    return bool(value)
-
-
 def _switch_or_none(argument: str, value: Any) -> bool | None:
-    return None if value is None else _switch(argument, value)
+    return None if value is None else switch(argument, value)
 
 
 def _count(argument: str, value: Any) -> int:
     if not isinstance(value, Integral):
-        raise _wrong_kind(argument, "an integer", value)
+        raise wrong_kind(argument, "an integer", value)
     if value < 0:
         raise ValueError(f"{argument} is 0 or more, got {value!r}")
     return int(value)
-
-
-def _seconds(argument: str, value: Any) -> float:
-    if not isinstance(value, Real) or isinstance(value, bool):
-        raise _wrong_kind(argument, "a number of seconds", value)
-    if math.isnan(value) or value < 0:
-        raise ValueError(f"{argument} is 0 seconds or more, got {value!r}")
-    return float(value)
 
 
 def _one_of(choices: tuple[str, ...]) -> Callable[[str, Any], Any]:
@@ -154,10 +140,6 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str, Any], Any]:
     return check
 
 
-def _wrong_kind(argument: str, wanted: str, value: object) -> TypeError:
-    return TypeError(f"{argument} is {wanted}, got {value!r:.100} ({type(value).__name__})")
-
-
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "project": _name,
     "model": _name,
@@ -168,11 +150,11 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "config": _config,
     "metric_names": _metric_names,
     "final_stage": _one_of(get_args(FinalStage)),
-    "footprint": _switch,
+    "footprint": switch,
     "latency_warmup": _count,
     "sync_cuda": _one_of(get_args(SyncCuda)),
     "url": _text,
     "token": _text,
-    "flush_timeout_s": _seconds,
+    "flush_timeout_s": seconds,
     "enabled": _switch_or_none,
 }

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -29,6 +30,18 @@ def journals():
 
 def types(lines):
     return [json.loads(line).get("event_type") for line in lines]
+
+
+class NeverEqual:
+    """Raises where it is compared, as an array does in an `if`."""
+
+    def __eq__(self, other):
+        raise ValueError("ambiguous")
+
+    __hash__ = None
+
+    def __repr__(self):
+        return "<NeverEqual>"
 
 
 def test_a_batch_of_two_jobs_gives_the_five_events_in_order(transport):
@@ -190,6 +203,55 @@ def test_a_url_that_makes_no_sense_is_said_and_events_are_kept(caplog):
 
     assert "'localhost:8421'" in caplog.text
     assert len(journals()) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"flush_timeout_s": "5"}, "flush_timeout_s is a number of seconds, got '5' (str)"),
+        ({"flush_timeout_s": None}, "flush_timeout_s is a number of seconds, got None (NoneType)"),
+        ({"flush_timeout_s": math.nan}, "flush_timeout_s is 0 seconds or more, got nan"),
+        ({"enabled": "false"}, "enabled is True or False, got 'false' (str)"),
+        ({"dry_run": "0"}, "dry_run is True or False, got '0' (str)"),
+        ({"dry_run": NeverEqual()}, "dry_run is True or False, got <NeverEqual> (NeverEqual)"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_said_and_counts_as_not_given(given, said, transport, caplog):
+    reporter = Reporter("x", transport=transport, **given)
+    assert f"argus: {said}; it counts as not given" in caplog.text
+
+    with reporter:
+        reporter.job("j").done({"MSE": 1.0})
+    assert transport.types[-2:] == ["job_done", "batch_done"]
+    assert reporter.flush_timeout_s == 5.0
+
+
+@pytest.mark.parametrize("wrong", ["http://me:secret@host", MemoryTransport, 5])
+def test_what_is_no_transport_is_said_and_the_url_is_taken(wrong, caplog):
+    with Reporter("x", url="memory://instead", transport=wrong) as reporter:
+        reporter.job("j").done({})
+
+    assert "argus: transport is an object with `send` and `close`, got " in caplog.text
+    assert "secret" not in caplog.text
+    assert memory("instead").types[-1] == "batch_done"
+
+
+def test_a_bound_of_a_call_that_makes_no_sense_is_said_and_the_reporters_own_counts(transport, caplog):
+    reporter = Reporter("x", transport=transport)
+    reporter.job("j").done({})
+
+    assert reporter.flush("5")
+    assert "timeout_s is a number of seconds, got '5' (str)" in caplog.text
+    reporter.close(timeout_s="6")
+    assert "timeout_s is a number of seconds, got '6' (str)" in caplog.text
+    assert transport.types[-1] == "batch_done"
+
+
+def test_the_number_of_an_array_task_is_a_batch_id_also_if_it_is_0(transport):
+    with Reporter("x", batch_id=0, project=0, transport=transport) as reporter:
+        reporter.job("j").done({})
+
+    assert {(event.source.project, event.batch_id) for event in transport.events} == {("0", "0")}
 
 
 def test_without_a_url_the_journal_waits_for_sync(caplog):
