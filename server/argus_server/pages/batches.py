@@ -11,6 +11,7 @@ from litestar import Response, get
 from argus_server.errors import BadView
 from argus_server.exports.batches import batch_record, batches_csv, batches_markdown
 from argus_server.pages.asking import READ, AnyRequest, asked_view, count_pages, name_in, queries_of
+from argus_server.pages.files import file_links
 from argus_server.pages.frame import project_frame
 from argus_server.pages.matrix import matrix_of
 from argus_server.pages.matrix_cells import matrix_head, matrix_rows
@@ -55,10 +56,7 @@ def batches_page(request: AnyRequest) -> Response[str]:
         "asked": view,
         "batches": batches,
         "pages": count_pages(view, batches.total, rows),
-        "exports": [
-            (label, path_to("p", name, f"batches.{ending}", query=view.query(page=1)))
-            for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"))
-        ],
+        "exports": file_links("p", name, "batches", query=view.query(page=1)),
     }
     return render(request, Page("batches.html", context))
 

@@ -11,6 +11,7 @@ from argus_server.errors import BadView
 from argus_server.exports.compare import compare_csv, compare_json, compare_markdown
 from argus_server.pages.asking import READ, AnyRequest, name_in, queries_of
 from argus_server.pages.curves import CurveView, curve_names, figures, series_of
+from argus_server.pages.files import file_links
 from argus_server.pages.filters import duration
 from argus_server.pages.frame import project_frame
 from argus_server.pages.render import Page, render
@@ -119,10 +120,7 @@ def compare_page(request: AnyRequest) -> Response[str]:
         "without": [
             path_to("p", name, "compare", query=[pair for pair in own if pair != gone]) for gone in pairs
         ],
-        "exports": [
-            (label, path_to("p", name, f"compare.{ending}", query=pairs))
-            for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"))
-        ],
+        "exports": file_links("p", name, "compare", query=pairs),
     }
     return render(request, Page("compare.html", context))
 

@@ -20,6 +20,7 @@ from argus_server.pages.asking import (
     name_in,
     queries_of,
 )
+from argus_server.pages.files import file_links
 from argus_server.pages.frame import project_frame
 from argus_server.pages.job_filters import MOST_VALUES, fields_for, link_facets
 from argus_server.pages.render import Page, render
@@ -28,7 +29,6 @@ from argus_server.ranking.view import View
 from argus_server.storage.job_lists import ORDERS, JobFilter, JobList
 from argus_server.storage.jobs import STATUSES
 from argus_server.threads import in_thread
-from argus_server.urls import path_to
 
 __all__ = ["JOBS_ROUTES"]
 
@@ -79,10 +79,7 @@ def jobs_page(request: AnyRequest) -> Response[str]:
         if len(view.batch) == 1 and jobs.total
         else None,
         "pages": count_pages(view, jobs.total, rows),
-        "exports": [
-            (label, path_to("p", name, f"jobs.{ending}", query=view.query(page=1)))
-            for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"))
-        ],
+        "exports": file_links("p", name, "jobs", query=view.query(page=1)),
     }
     return render(request, Page("jobs.html", context))
 

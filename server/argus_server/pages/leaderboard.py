@@ -35,6 +35,7 @@ from argus_server.pages.board_order import headings, sortings
 from argus_server.pages.board_rows import RowKey, board_rows, row_key
 from argus_server.pages.conditional import entity_tag, not_modified
 from argus_server.pages.doctor import doubts_about, shown_keys, with_doubts
+from argus_server.pages.files import PAPER_FILES, file_links
 from argus_server.pages.flags import explained
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.models import models_page
@@ -122,10 +123,7 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
         "settings": settings,
         "hiding": hiding(queries_of(request), name, view) if not table.total and view.is_filtered else [],
         "job_counts": frame["pulse"].counts,
-        "exports": [
-            (label, _export_path(name, view, ending))
-            for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"), ("LaTeX", "tex"))
-        ],
+        "exports": file_links("p", name, "leaderboard", query=view.query(page=1), files=PAPER_FILES),
     }
     return render(request, Page("leaderboard.html", context, headers={"ETag": tag}))
 
@@ -165,10 +163,6 @@ def _by_dataset(table: RankedTable, asked: View) -> str:
     further = write_further(column.id, descends=table.view.order == "desc")
     query = asked.query(sort="dataset", order="", then=(further,), page=1)
     return path_to("p", table.project, "leaderboard", query=query)
-
-
-def _export_path(project: str, view: View, ending: str) -> str:
-    return path_to("p", project, f"leaderboard.{ending}", query=view.query(page=1))
 
 
 Export = Callable[[Ranking], Iterator[str] | Iterator[bytes]]

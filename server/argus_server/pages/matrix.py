@@ -14,6 +14,7 @@ from argus_server.exports.matrix_latex import matrix_latex
 from argus_server.pages.asking import READ, AnyRequest, asked_view, count_pages, name_in, queries_of
 from argus_server.pages.conditional import entity_tag, not_modified
 from argus_server.pages.doctor import doubts_about, with_doubts
+from argus_server.pages.files import PAPER_FILES, file_links
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.matrix_cells import average_rank, matrix_head, matrix_rows
 from argus_server.pages.model_views import SEEDS
@@ -22,7 +23,6 @@ from argus_server.pages.visitors import shown_states
 from argus_server.ranking.matrix import MatrixTable, matrix
 from argus_server.ranking.view import View
 from argus_server.threads import in_thread
-from argus_server.urls import path_to
 
 __all__ = ["MATRIX_ROUTES", "matrix_of"]
 
@@ -69,10 +69,7 @@ def matrix_page(request: AnyRequest) -> Response[Any]:
         "project_baseline": table.settings.baseline or "",
         "hidden_columns": max(0, len(table.columns) - COLUMNS),
         "job_counts": frame["pulse"].counts,
-        "exports": [
-            (label, path_to("p", name, f"matrix.{ending}", query=view.query(page=1)))
-            for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"), ("LaTeX", "tex"))
-        ],
+        "exports": file_links("p", name, "matrix", query=view.query(page=1), files=PAPER_FILES),
     }
     return render(request, Page("matrix.html", context, headers={"ETag": tag}))
 

@@ -11,6 +11,7 @@ from litestar import Response
 from argus_server.pages.asking import AnyRequest, asked_view, name_in, queries_of
 from argus_server.pages.conditional import entity_tag, not_modified
 from argus_server.pages.doctor import doubts_about, with_doubts
+from argus_server.pages.files import FILES, file_links
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.render import Page, render
 from argus_server.ranking.board import Board
@@ -21,14 +22,13 @@ from argus_server.ranking.sensitivity import Sensitivity
 from argus_server.ranking.view import MISSING_IN_WORDS, SEEDS_IN_WORDS, View, column_id
 from argus_server.urls import path_to
 
-__all__ = ["FILES", "MISSING", "PAGES", "SEEDS", "export_of", "page_of", "tabs"]
+__all__ = ["MISSING", "PAGES", "SEEDS", "export_of", "page_of", "tabs"]
 
 T = TypeVar("T", bound=PairTable | Pareto | Sensitivity)
 
 SEEDS = tuple(SEEDS_IN_WORDS.items())
 MISSING = tuple(MISSING_IN_WORDS.items())
 PAGES = ("pairs", "pareto", "sensitivity")
-FILES = (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"))
 
 
 def tabs(project: str, view: View) -> list[tuple[str, str, str]]:
@@ -81,9 +81,7 @@ def page_of(
         "column_id": column_id,
         "seeds": SEEDS,
         "missing": MISSING,
-        "exports": [
-            (label, path_to("p", name, f"{page}.{ending}", query=view.query())) for label, ending in files
-        ],
+        "exports": file_links("p", name, page, query=view.query(), files=files),
         **more(table, settings.models),
     }
     return render(request, Page(f"{page}.html", context, headers={"ETag": tag}))

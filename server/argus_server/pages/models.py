@@ -10,6 +10,7 @@ from litestar import Response
 from argus_server.pages.asking import AnyRequest, name_in, queries_of
 from argus_server.pages.conditional import entity_tag, not_modified
 from argus_server.pages.doctor import doubts_about, shown_keys
+from argus_server.pages.files import PAPER_FILES, file_links
 from argus_server.pages.flags import explained, flag_marks
 from argus_server.pages.frame import project_frame, pulse_tag
 from argus_server.pages.model_rows import (
@@ -33,7 +34,6 @@ from argus_server.pages.visitors import shown_table
 from argus_server.ranking.metric import lacks_direction, offered_metrics
 from argus_server.ranking.models import rank_models
 from argus_server.ranking.view import View, column_id
-from argus_server.urls import path_to
 
 __all__ = ["models_page"]
 
@@ -89,9 +89,6 @@ def models_page(request: AnyRequest, view: View) -> Response[Any]:
         "raw": raw,
         "page_name": "leaderboard",
         "tabs": tabs(name, view),
-        "exports": [
-            (label, path_to("p", name, f"leaderboard.{ending}", query=view.query(page=1)))
-            for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"), ("LaTeX", "tex"))
-        ],
+        "exports": file_links("p", name, "leaderboard", query=view.query(page=1), files=PAPER_FILES),
     }
     return render(request, Page("leaderboard_models.html", context, headers={"ETag": tag}))

@@ -11,13 +11,12 @@ from argus_server.exports.comparisons import pairs_csv, pairs_json, pairs_markdo
 from argus_server.exports.pairs_latex import pairs_latex
 from argus_server.pages.asking import READ, AnyRequest, name_in, queries_of
 from argus_server.pages.diagrams import critical_differences
-from argus_server.pages.model_views import FILES, export_of, page_of
+from argus_server.pages.files import PAPER_FILES
+from argus_server.pages.model_views import export_of, page_of
 from argus_server.ranking.pairs import rank_pairs
 from argus_server.threads import in_thread
 
 __all__ = ["PAIRS_ROUTES"]
-
-_FILES = (*FILES, ("LaTeX", "tex"))
 
 
 @get("/p/{project:str}/pairs", guards=READ)
@@ -29,7 +28,7 @@ def pairs_page(request: AnyRequest) -> Response[Any]:
         "pairs",
         rank_pairs,
         lambda table, names: {"diagram": critical_differences(table, names)},
-        _FILES,
+        PAPER_FILES,
     )
 
 

@@ -15,6 +15,7 @@ from argus_server.exports.projects import (
     projects_markdown,
 )
 from argus_server.pages.asking import READ, AnyRequest, queries_of, server_url
+from argus_server.pages.files import file_links
 from argus_server.pages.leaderboard import leader_in_time
 from argus_server.pages.render import Page, render
 from argus_server.ranking.leader import Leader
@@ -40,10 +41,7 @@ def projects_page(request: AnyRequest) -> Response[str]:
         **{name: sum(item.summary.jobs[name] for item in projects) for name in ("running", "done", "failed")},
         "server_url": server_url(request),
         "live_poll_s": _LOOK_AGAIN_S,
-        "exports": [
-            (label, f"/projects.{ending}")
-            for label, ending in (("CSV", "csv"), ("JSON", "json"), ("Markdown", "md"))
-        ],
+        "exports": file_links("projects"),
     }
     return render(request, Page("projects.html", context))
 
