@@ -41,7 +41,7 @@ def matrix_csv(table: MatrixTable) -> str:
     the ends of its 95 % interval by Student's t, `(low)` and `(high)`.
     """
     with_spread = table.view.cell in ("mean", "best")
-    first, other = ("dataset", "model") if table.view.transpose else ("model", "dataset")
+    first, other = table.fields
     header = [first]
     for name in table.columns:
         header += [name or f"(no {other})"]
@@ -128,15 +128,16 @@ def _cell(model: str, dataset: str, cell: MatrixCell) -> dict[str, Any]:
 
 
 def matrix_markdown(table: MatrixTable) -> str:
-    """Return a Markdown table as the page shows it: best bold, second underlined."""
-    transposed = table.view.transpose
-    header = ["Dataset" if transposed else "Model", *(markdown_text(name or "—") for name in table.columns)]
+    """Return a Markdown table as the page shows it, by its names: best bold, second underlined."""
+    transposed, shown = table.view.transpose, table.settings.shown
+    down, across = table.fields
+    header = [down.capitalize(), *(markdown_text(shown(across, name)) for name in table.columns)]
     lines = [header + ([] if transposed else ["Avg rank"])]
     lines.append([":--", *("--:" for _ in lines[0][1:])])
     for row in table.rows:
         cells = [_markdown(table.at(row, name)) for name in table.columns]
         end = [] if transposed else [table.rank_text(row) or "–"]
-        lines.append([markdown_text(row or "—"), *cells, *end])
+        lines.append([markdown_text(shown(down, row)), *cells, *end])
     if transposed and table.average_ranks:
         lines.append(["Avg rank", *(table.rank_text(name) or "–" for name in table.columns)])
     notes = [_caption(table), *table.notes]

@@ -27,8 +27,9 @@ def matrix_latex(table: MatrixTable, version: object) -> str:
         table: the view.
         version: what changes whenever the data do; a part of the hash in the caption.
     """
-    transposed = table.view.transpose
-    heads = ["Dataset" if transposed else "Model", *(latex_text(name or "—") for name in table.columns)]
+    transposed, shown = table.view.transpose, table.settings.shown
+    down, across = table.fields
+    heads = [down.capitalize(), *(latex_text(shown(across, name)) for name in table.columns)]
     heads += [] if transposed else ["Avg rank"]
     lines = [
         opening(
@@ -43,7 +44,7 @@ def matrix_latex(table: MatrixTable, version: object) -> str:
     for row in table.rows:
         cells = [_cell(table.at(row, name)) for name in table.columns]
         cells += [] if transposed else [_average(table.rank_text(row))]
-        lines.append(" & ".join([latex_text(row or "—"), *cells]) + END)
+        lines.append(" & ".join([latex_text(shown(down, row)), *cells]) + END)
     if transposed and table.average_ranks:
         averages = [_average(table.rank_text(name)) for name in table.columns]
         lines.append("\\midrule\n" + " & ".join(["Avg rank", *averages]) + END)

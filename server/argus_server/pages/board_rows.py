@@ -106,19 +106,18 @@ class _Writer:
             return "—"
         query = self._asked.query(model=(model,), page=1)
         link = path_to("p", self._table.project, "leaderboard", query=query)
-        return f'<a href="{escape(link)}">{breakable(self._settings.models.get(model, model))}</a>'
+        return f'<a href="{escape(link)}">{breakable(self._settings.shown("model", model))}</a>'
 
     def _about_text(self, dataset: str | None, seed: str | None) -> str:
         """Return what stands below the model where there is no room for columns of these."""
-        shown = [self._settings.datasets.get(dataset, dataset)] if dataset else []
+        shown = [self._settings.shown("dataset", dataset)] if dataset else []
         return escape(" · ".join([*shown, *([f"seed {seed}"] if seed else [])]))
 
     def _dataset_cell(self, dataset: str | None) -> str:
-        shown = self._settings.datasets.get(dataset, dataset) if dataset else None
-        return f'<td class="about">{_named(shown)}</td>'
+        return f'<td class="about">{breakable(self._settings.shown("dataset", dataset))}</td>'
 
     def _seed_cell(self, seed: str | None) -> str:
-        return f'<td class="n about">{_named(seed)}</td>'
+        return f'<td class="n about">{breakable(seed or "—")}</td>'
 
     def _jobs_cell(self, row: Row, name: str) -> str:
         if row.job_id is None:
@@ -140,10 +139,6 @@ def _chosen(row: Row) -> str:
     return escape(
         f"Select {row.model or row.job_id} on {row.dataset or 'no dataset'}, seed {row.seed or 'unknown'}"
     )
-
-
-def _named(name: str | None) -> str:
-    return breakable(name) if name else "—"
 
 
 def _superseded(row: Row) -> str:

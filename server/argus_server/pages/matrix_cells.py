@@ -34,10 +34,10 @@ _WHY = {
 
 def matrix_head(table: MatrixTable, columns: Sequence[str]) -> Markup:
     """Return the header's cells for these columns, each a link to its rows of the leaderboard."""
-    field = "model" if table.view.transpose else "dataset"
+    _, field = table.fields
     pieces = []
     for name in columns:
-        shown = _shown(table, field, name)
+        shown = breakable(table.settings.shown(field, name))
         if name:
             query = [("group", "cell"), (field, name), *(("batch", batch) for batch in table.view.batch)]
             link = path_to("p", table.project, "leaderboard", query=query)
@@ -50,12 +50,6 @@ def matrix_rows(table: MatrixTable, rows: Sequence[str], columns: Sequence[str])
     """Return rows of the matrix, each a `<tr>`."""
     writer = _Writer(table, columns)
     return Markup("".join(writer.row(name) for name in rows))  # noqa: S704 - escaped piece by piece
-
-
-def _shown(table: MatrixTable, field: str, name: str) -> Markup:
-    """Return a model or a dataset as the project's settings call it."""
-    names = table.settings.models if field == "model" else table.settings.datasets
-    return breakable(names.get(name, name) or "—")
 
 
 def average_rank(table: MatrixTable, model: str) -> Markup:
@@ -94,10 +88,10 @@ class _Writer:
     def _heading(self, name: str) -> str:
         if not name:
             return "—"
-        field = "dataset" if self._transposed else "model"
+        field, _ = self._table.fields
         query = [("group", "cell"), (field, name), *self._batches]
         link = path_to("p", self._table.project, "leaderboard", query=query)
-        return f'<a href="{escape(link)}">{_shown(self._table, field, name)}</a>'
+        return f'<a href="{escape(link)}">{breakable(self._table.settings.shown(field, name))}</a>'
 
     def _average(self, name: str) -> str:
         return f'<td class="n mean">{average_rank(self._table, name)}</td>'

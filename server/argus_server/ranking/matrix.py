@@ -186,6 +186,11 @@ class MatrixTable:
     provisional_texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def fields(self) -> tuple[str, str]:
+        """What the names in the first column are, and those in the header: `model` or `dataset`."""
+        return ("dataset", "model") if self.view.transpose else ("model", "dataset")
+
+    @property
     def rows(self) -> Sequence[str]:
         """The names in the first column."""
         return self.datasets if self.view.transpose else self.models

@@ -8,11 +8,13 @@ import re
 
 import pytest
 from litestar.testing import TestClient
+from markdown_it import MarkdownIt
 from selectolax.lexbor import LexborHTMLParser
 from unit.server.conftest import Server
 from unit.server.wire import body
 
 from argus_server.app import create_app
+from argus_server.ranking.registry import Settings as Named
 from argus_server.settings import Settings
 
 MATRIX = "/p/p/matrix"
@@ -152,6 +154,32 @@ def test_the_exports_have_a_column_for_what_is_shown(board):
     )
     assert {"u": "2.0", "v": "2.0", "w (state)": "diverged"}.items() <= row.items()
     assert "u (std)" not in row
+
+
+@pytest.mark.parametrize("query", ["", "?transpose=1"])
+def test_papers_call_models_and_datasets_as_the_page_does_and_data_as_they_were_sent(server, query):
+    server.send(*job("Alpha", "u", 0, MSE=0.1), *job("Beta", "u", 0, MSE=0.2), *job("Beta", "v", 0, MSE=0.3))
+    before = [server.get(f"{MATRIX}.{ending}{query}").text for ending in ("csv", "json")]
+    server.store.settings.change(
+        "p",
+        lambda _: Named(models={"Alpha": "First_1", "u": "no model"}, datasets={"u": "Set|1", "Beta": "no"}),
+    )
+
+    _, page = grid(server, query)
+    markdown = MarkdownIt("commonmark").enable("table").render(server.get(f"{MATRIX}.md{query}").text)
+    latex = server.get(f"{MATRIX}.tex{query}").text
+
+    heads = [cell.text() for cell in page.css("table.mx thead th")]
+    names = [cell.text() for cell in page.css("table.mx tbody th")]
+    assert {*heads, *names} >= {"First_1", "Beta", "Set|1", "v"}
+    paper = LexborHTMLParser(markdown)
+    assert [cell.text() for cell in paper.css("thead th")] == heads
+    assert [row.css_first("td").text() for row in paper.css("tbody tr")][: len(names)] == names
+    first, *rows = re.findall(r"^(.*) \\tabularnewline$", latex, re.MULTILINE)
+    as_latex = {"First_1": r"First\_1", "Set|1": r"Set\textbar{}1"}
+    assert first.split(" & ") == [as_latex.get(name, name) for name in heads]
+    assert [row.split(" & ")[0] for row in rows][: len(names)] == [as_latex.get(name, name) for name in names]
+    assert [server.get(f"{MATRIX}.{ending}{query}").text for ending in ("csv", "json")] == before
 
 
 # --- what a cell says ---------------------------------------------------------------------------
