@@ -75,7 +75,7 @@ class _Writer:
         rank = "–" if row.rank is None else row.rank
         box = ""
         if row.job_id is not None:
-            said = _chosen(row)
+            said = _chosen(row, self._settings)
             box = f'<input type="checkbox" name="job" value="{name}" form="compare" aria-label="{said}">'
         return f'<tr data-row="{name}"{old}><td class="n rank">{box}{rank}</td>'
 
@@ -135,10 +135,10 @@ def row_key(row: Row) -> RowKey:
     return row.batch_id, row.job_id
 
 
-def _chosen(row: Row) -> str:
-    return escape(
-        f"Select {row.model or row.job_id} on {row.dataset or 'no dataset'}, seed {row.seed or 'unknown'}"
-    )
+def _chosen(row: Row, settings: Settings) -> str:
+    model = settings.shown("model", row.model) if row.model else row.job_id
+    dataset = settings.shown("dataset", row.dataset) if row.dataset else "no dataset"
+    return escape(f"Select {model} on {dataset}, seed {row.seed or 'unknown'}")
 
 
 def _superseded(row: Row) -> str:

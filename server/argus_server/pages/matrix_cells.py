@@ -130,7 +130,8 @@ def _number(cell: MatrixCell) -> str:
 
 def _title(table: MatrixTable, model: str, dataset: str, cell: MatrixCell) -> str:
     """Return what there is to say of a cell, in words: what shade and marks say too."""
-    parts = [f"{model or '—'} on {dataset or '—'}"]
+    names = table.settings
+    parts = [f"{names.shown('model', model)} on {names.shown('dataset', dataset)}"]
     if cell.kind == "value":
         unit = f" {table.column.unit}" if table.column is not None and table.column.unit else ""
         parts.append(f"{cell.cell.display}{unit} {cell.cell.spread}".rstrip())
@@ -143,7 +144,7 @@ def _title(table: MatrixTable, model: str, dataset: str, cell: MatrixCell) -> st
         if cell.gap is not None:
             parts.append("the best" if cell.gap == 0 else f"{percent(cell.gap).lstrip('+')} behind the best")
         if cell.delta is not None and table.baseline:
-            parts.append(f"{percent(cell.delta)} against {table.baseline}")
+            parts.append(f"{percent(cell.delta)} against {names.shown('model', table.baseline)}")
         parts.append(plural(cell.jobs, "job"))
     else:
         parts.append(_WHY[cell.kind])

@@ -182,6 +182,27 @@ def test_papers_call_models_and_datasets_as_the_page_does_and_data_as_they_were_
     assert [server.get(f"{MATRIX}.{ending}{query}").text for ending in ("csv", "json")] == before
 
 
+def test_cells_and_the_choice_of_a_baseline_call_models_and_datasets_as_the_settings_do(server):
+    server.send(*job("Alpha", "u", 0, MSE=0.1), *job("Beta", "u", 0, MSE=0.2))
+    server.store.settings.change(
+        "p", lambda _: Named(models={"Alpha": "First"}, datasets={"u": "Set"}, baseline="Alpha")
+    )
+
+    _, page = grid(server, "?cell=delta")
+
+    said = [link.attributes["title"].split(" · ") for link in page.css("table.mx td a")]
+    assert [(name, *(part for part in rest if " against " in part)) for name, *rest in said] == [
+        ("First on Set", "0.0 % against First"),
+        ("Beta on Set", "+100 % against First"),
+    ]
+    options = page.css("select[name=baseline] option")
+    assert [(option.attributes["value"], option.text()) for option in options] == [
+        ("", "First (project)"),
+        ("Alpha", "First"),
+        ("Beta", "Beta"),
+    ]
+
+
 # --- what a cell says ---------------------------------------------------------------------------
 
 

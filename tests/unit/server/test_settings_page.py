@@ -266,6 +266,9 @@ def test_the_board_and_the_matrix_show_the_names_of_the_settings(filled):
         assert "Ours" in texts, path
         assert "Day" in texts or "group=model" in path, path
         assert "m1" not in texts, path
+        labels = [box.attributes["aria-label"] for box in page.css("tbody input[name=job]")]
+        named = any(label.startswith("Select Ours on Day, seed ") for label in labels)
+        assert named == (path == "leaderboard"), path
     assert "m1" in filled.get("/p/p/leaderboard.csv").text
 
 
