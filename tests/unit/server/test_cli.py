@@ -1,21 +1,15 @@
-"""The commands, as a shell runs them, with a real server on a free port."""
+"""The commands of the server, without one that runs: those are in tests/fault/test_served.py."""
 
-import json
 import os
-import signal
+import socket
 import subprocess
 import sys
-import threading
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import requests
 from click.testing import CliRunner
-from unit.server.wire import body
 
 from argus_server.cli import serve, token
-from argus_server.storage.store import open_store
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,39 +23,6 @@ def command(*arguments):
 @pytest.fixture
 def database(tmp_path):
     return tmp_path / "deep" / "argus.sqlite3"
-
-
-@contextmanager
-def serving(database):
-    """Yield a served process and what it said when it was ready."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "server")])}
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "from argus_server.cli import serve; serve()",
-            "--port=0",
-            "--json-ready",
-            f"--database={database}",
-        ],
-        stdout=subprocess.PIPE,
-        env=environment,
-        text=True,
-    )
-    try:
-        yield process, json.loads(process.stdout.readline())
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    """Return the database of a server that no test stops, and what it said when it was ready."""
-    database = tmp_path_factory.mktemp("served") / "deep" / "argus.sqlite3"
-    with serving(database) as (_, ready):
-        yield database, ready
 
 
 def test_a_token_is_shown_once_listed_without_its_text_and_revoked(database):
@@ -107,70 +68,11 @@ def test_a_database_url_that_means_nothing_is_an_error_and_no_traceback(url):
     assert "secret" not in result.output
 
 
-def test_a_served_server_takes_events_and_shows_them_in_a_browser(served):
-    database, ready = served
-    url, report = ready["url"], command("create", "--database", database, "--scope", "report", "--quiet")
-    events = [
-        body("job_start", "j", project="a/b", model="m", dataset="d", seed=0),
-        body("job_done", "j", project="a/b", at=5, metrics={"MSE": 0.5}),
-    ]
+def test_a_port_that_is_taken_is_named(database):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
 
-    sent = requests.post(
-        f"{url}/api/events/batch",
-        json={"events": events},
-        headers={"Authorization": f"Bearer {report}"},
-        timeout=10,
-    )
-    with requests.Session() as browser:
-        home = browser.get(ready["sign_in_url"], timeout=10)
-        board = browser.get(f"{url}/p/a%2Fb/leaderboard", headers={"Accept": "text/html"}, timeout=10)
-
-    assert sent.json()["accepted"] == 2
-    assert home.status_code == 200
-    assert home.url == f"{url}/"
-    assert 'data-value="0.5"' in board.text
-
-
-def test_a_link_can_be_made_for_a_running_server(served):
-    database, ready = served
-
-    link = command("link", "--database", database, "--url", ready["url"])
-
-    with requests.Session() as browser:
-        assert browser.get(link, timeout=10).status_code == 200
-        assert requests.get(link, headers={"Accept": "text/html"}, timeout=10).status_code == 401
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_server_after_the_requests_it_has_accepted(database, number):
-    with serving(database) as (process, ready):
-        report = command("create", "--database", database, "--quiet")
-        events = [body("job_epoch", f"j{i}", epoch=i) for i in range(3000)]
-        answers = []
-
-        def send():
-            headers = {"Authorization": f"Bearer {report}"}
-            url = f"{ready['url']}/api/events/batch"
-            answers.append(requests.post(url, json=events, headers=headers, timeout=30))
-
-        sender = threading.Thread(target=send)
-        sender.start()
-        store = open_store(str(database))
-        while sender.is_alive() and not store.queries.projects():
-            pass  # until the events are committed; the answer may still be on its way
-        store.close()
-        process.send_signal(number)
-
-        assert process.wait(30) in (0, -number)
-        sender.join()
-        assert answers[0].json()["accepted"] == 3000
-
-
-def test_a_port_that_is_taken_is_named(served):
-    database, ready = served
-    port = ready["url"].rpartition(":")[2]
-
-    result = CliRunner().invoke(serve, ["--port", port, "--database", str(database)])
+        result = CliRunner().invoke(serve, ["--port", port, "--database", str(database)])
 
     assert result.exit_code == 1
     assert port in result.output

@@ -9,7 +9,7 @@ import re
 import pytest
 import requests
 from click.testing import CliRunner
-from real_server import RealServer
+from unit.server.running_server import RunningServer
 from unit.server.wire import body
 
 import argus_core
@@ -20,10 +20,10 @@ HOSTILE = "evil\x1b[31m\u202e[bold]x"
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    server = RealServer(tmp_path_factory.mktemp("reading"))
-    server.start()
-    server.tokens = {scope: server.make_token(scope) for scope in ("report", "read")}
+def served(tmp_path_factory, new_sqlite, spare_apps):
+    server = RunningServer(new_sqlite(tmp_path_factory.mktemp("reading") / "argus.sqlite3"), spare_apps)
+    make_token = server.store.credentials.create_token
+    server.tokens = {scope: make_token(scope) for scope in ("report", "read", "admin")}
     events = []
     for at, (name, model, dataset, seed, metrics) in enumerate(
         [
@@ -36,15 +36,10 @@ def served(tmp_path_factory):
     ):
         events.append(body("job_start", name, at=at, model=model, dataset=dataset, seed=seed))
         events.append(body("job_done", name, at=at, metrics=metrics))
-    answer = requests.post(
-        f"{server.url}/api/events/batch",
-        json={"events": events},
-        headers={"Authorization": f"Bearer {server.tokens['report']}"},
-        timeout=30,
-    )
-    assert answer.status_code == 200, answer.text
+    server.send(*events)
     yield server
-    server.end()
+    server.stop()
+    spare_apps.give_back(server.app)
 
 
 @pytest.fixture
@@ -190,7 +185,7 @@ def test_the_terminal_shows_the_names_of_the_settings_and_records_the_names_as_s
         with reporter, reporter.job(model=model, dataset=dataset) as job:
             job.done({"MSE": 1.0})
     settings = {"models": {"m1": "Alpha", "m2": "Beta"}, "datasets": {"d2": "Night"}}
-    admin = {"Authorization": f"Bearer {served.make_token('admin')}"}
+    admin = {"Authorization": f"Bearer {served.tokens['admin']}"}
     path = f"{served.url}/api/projects/named/settings"
     assert requests.put(path, json=settings, headers=admin, timeout=30).status_code == 200
 
