@@ -2,6 +2,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import statements  # noqa: F401 - its import is what counts
 from unit.server.wire import NOW_US
 
 from argus_server.storage.store import SqlStore, open_store

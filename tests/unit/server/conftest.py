@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import statements  # noqa: F401 - its import is what counts
 from litestar.testing import TestClient
 from unit.server.spare_apps import SpareApps
 from unit.server.wire import NOW_US
