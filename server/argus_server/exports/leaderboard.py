@@ -24,7 +24,6 @@ from argus_server.exports.records import (
 )
 from argus_server.exports.row_flags import Remarks, flag_records, flags_text, marked_name
 from argus_server.exports.text import csv_fields, iso_time, markdown_lines, markdown_text
-from argus_server.ranking.board import Placed
 from argus_server.ranking.rank import Ranking
 from argus_server.ranking.table import Cell, Column, Row
 
@@ -46,9 +45,7 @@ def leaderboard_csv(ranking: Ranking) -> Iterator[str]:
     """
     grouped = ranking.view.group == "cell"
     rows: Iterator[list[Any]] = (
-        (_csv_cells(ranking, row) for row in ranking.stream())
-        if grouped
-        else (_csv_job(ranking, rank, item) for rank, item in ranking.raw())
+        (_csv_cells(ranking, row) for row in ranking.stream()) if grouped else _csv_jobs(ranking)
     )
     for some in _batched(chain([_csv_header(ranking, grouped=grouped)], rows)):
         out = io.StringIO()
@@ -72,11 +69,12 @@ def _csv_header(ranking: Ranking, *, grouped: bool) -> list[Any]:
     )
 
 
-def _csv_job(ranking: Ranking, rank: int | None, item: Placed) -> list[Any]:
-    job = item.job
-    values = [job.metrics.get(column.key) for column in ranking.metric_columns]
-    end = [job.batch_id, job.job_id, iso_time(job.finished_us), "/".join(item.superseded_by or ())]
-    return [rank, job.model, job.dataset, job.seed, *values, *end]
+def _csv_jobs(ranking: Ranking) -> Iterator[list[Any]]:
+    keys = [column.key for column in ranking.metric_columns]
+    for rank, item in ranking.raw():
+        job = item.job
+        end = (job.batch_id, job.job_id, iso_time(job.finished_us), "/".join(item.superseded_by or ()))
+        yield [rank, job.model, job.dataset, job.seed, *map(job.metrics.get, keys), *end]
 
 
 def _csv_cells(ranking: Ranking, row: Row) -> list[Any]:
