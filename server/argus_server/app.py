@@ -32,7 +32,7 @@ from argus_server.pages.tokens import TOKEN_ROUTES
 from argus_server.settings import Settings
 from argus_server.shortcut import Shortcut
 from argus_server.storage.credentials import Grant
-from argus_server.storage.store import open_store
+from argus_server.storage.store import SqlStore, open_store
 from argus_server.storage.writer import Commit, GroupWriter
 from argus_server.urls import RawPathLitestar
 
@@ -98,10 +98,15 @@ def _json_headers() -> list[tuple[bytes, bytes]]:
     return list(message["headers"])
 
 
-def _watch(metrics: Metrics, writer: GroupWriter, live: LiveFeed) -> None:
+def _watch(metrics: Metrics, writer: GroupWriter, live: LiveFeed, store: SqlStore) -> None:
     metrics.watch("argus_writer_requests", "Requests that wait for a commit.", lambda: writer.waiting[0])
     metrics.watch("argus_writer_bytes", "The size of what waits for a commit.", lambda: writer.waiting[1])
     metrics.watch("argus_live_listeners", "Pages that listen for changes.", lambda: live.listeners)
+    metrics.watch(
+        "argus_remembered_bytes",
+        "What is remembered of leaderboards takes in memory, about.",
+        lambda: store.queries.remembered_bytes,
+    )
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -110,8 +115,8 @@ def create_app(settings: Settings) -> Litestar:
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         settings: Settings = app.state.settings
-        store = await anyio.to_thread.run_sync(open_store, settings.database)
         limits = settings.limits
+        store = await anyio.to_thread.run_sync(open_store, settings.database, limits.remembered_bytes)
         metrics = app.state.metrics = Metrics()
         live = app.state.live = LiveFeed(settings.database, max_listeners=limits.live_listeners)
         readiness = app.state.readiness = Readiness(settings.database)
@@ -127,7 +132,7 @@ def create_app(settings: Settings) -> Litestar:
             on_commit=on_commit,
         )
         writer.start()
-        _watch(metrics, writer, live)
+        _watch(metrics, writer, live, store)
         app.state.store, app.state.writer = store, writer
         app.state.intake = Intake(store, writer, metrics, limits)
         app.state.shortcut = Shortcut(app.state, _json_headers())

@@ -27,6 +27,8 @@ class Limits:
         event_bytes: one event, expanded.
         held_bytes: the bodies of all requests together, before and after gzip.
         body_s, body_bytes_per_s: a body has `body_s` seconds, and one more for so many bytes of it.
+        remembered_bytes: what is remembered of leaderboards takes in memory, about. What was not asked for
+            longest is forgotten first, and made anew when it is asked for again.
         connections: open at once; another takes the place of the one that waits longest without a request.
         reads_per_s: pages and reads with one token, in one process; ten times that at once. 0 is no limit.
         reports_per_s: the same for requests that report. No limit unless one is set: a sweep of a thousand
@@ -44,6 +46,7 @@ class Limits:
     waiting_bytes: int = 128 * _MIB
     event_bytes: int = 4 * _MIB
     held_bytes: int = 256 * _MIB
+    remembered_bytes: int = 128 * _MIB
     body_s: float = 20
     body_bytes_per_s: int = 64 * 1024
     connections: int = 1000

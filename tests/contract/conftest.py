@@ -37,8 +37,8 @@ def new_store(new_database: Callable[..., str]) -> Iterator[Callable[..., SqlSto
     """Return a function that opens a store, in a database of its own unless one is named."""
     stores: list[SqlStore] = []
 
-    def make(place: str | None = None) -> SqlStore:
-        stores.append(open_store(place or new_database()))
+    def make(place: str | None = None, **changes: int) -> SqlStore:
+        stores.append(open_store(place or new_database(), **changes))
         stores[-1].queries.clock = lambda: NOW_US
         return stores[-1]
 

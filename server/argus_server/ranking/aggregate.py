@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from argus_server.ranking.board import MemoryBoard, Placed, Wanted
 from argus_server.ranking.table import DoneJob
 from argus_server.ranking.values import finite
 from argus_server.ranking.view import Seeds, View
+from argus_server.weighed import FLOAT
 
 __all__ = [
     "Entry",
@@ -61,6 +63,15 @@ class Entry:
     def first(self) -> DoneJob:
         """The job that names the entry's model and dataset."""
         return self.jobs[0]
+
+    def memory_bytes(self) -> int:
+        """Return what it takes in memory beside its jobs: see `weight_of`."""
+        measured = sys.getsizeof(self.measures) + _MEASURE * len(self.measures)
+        return _ENTRY + sys.getsizeof(self.jobs) + measured
+
+
+_ENTRY = 200
+_MEASURE = sys.getsizeof(Measure()) + 2 * FLOAT
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,10 @@ from argus_server.errors import BadView
 from argus_server.ranking.gaps import Unfinished
 from argus_server.ranking.order import job_number, natural_seed, place_of
 from argus_server.ranking.registry import NO_SETTINGS, Settings
-from argus_server.ranking.table import DoneJob, MetricKey
+from argus_server.ranking.table import DoneJob, MetricKey, weight_of_jobs
 from argus_server.ranking.values import finite
 from argus_server.ranking.view import Condition, View
+from argus_server.weighed import weight_of
 
 __all__ = [
     "TIE",
@@ -290,6 +291,13 @@ class MemoryBoard:
         self.placed = [Placed(job, replaced.get((job.batch_id, job.job_id))) for job in self.jobs]
         self._values: dict[str, dict[str, array[float]]] = {}
         self._memo: dict[str, Any] = {}
+        self._bytes: int | None = None
+
+    def memory_bytes(self) -> int:
+        """Return what the board takes in memory: see `weight_of`."""
+        if self._bytes is None:
+            self._bytes = weight_of_jobs(self.jobs) + weight_of([self.keys, self.settings])
+        return self._bytes
 
     def memo(self, name: str, make: Callable[[], T]) -> T:
         """See `Board.memo`."""

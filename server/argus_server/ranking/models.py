@@ -20,7 +20,7 @@ from argus_server.ranking.aggregate import (
     settled_seeds,
     unnamed_notes,
 )
-from argus_server.ranking.board import Board, tied
+from argus_server.ranking.board import Board, MemoryBoard, tied
 from argus_server.ranking.fairness import flag_models
 from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.gaps import Gap, GapKind, Unfinished
@@ -72,26 +72,38 @@ def model_board(view: View, board: Board) -> ModelBoard:
     chosen = replace(
         view, model=(), q="", sort="", order="", then=(), col=(), missing="complete", page=1, after=""
     )
-    if sum(n for _, n in board.names("model")) > _KEPT_JOBS:
-        return _model_board(view, board)
-    return board.memo(repr(("scores", chosen)), lambda: _model_board(view, board))
-
-
-def _model_board(view: View, board: Board) -> ModelBoard:
     metric, higher = ranking_metric(view, board)
     seeds, said = settled_seeds(view.seeds, metric, higher=higher)
-    together = Together(seeds, metric, bool(higher))
-    cells: Cells = {
-        (entry.first.model or "", entry.first.dataset or ""): entry
-        for entry in chosen_cells(board.everything(), view, together)
-        if not view.dataset or (entry.first.dataset or "") in view.dataset
-    }
-    scores = None
-    if metric is not None and higher is not None:
-        scores = scores_of(cells, metric, higher=higher, ties=Ties(board.settings.resolution(metric)))
+    cells = _cells(view, board, Together(seeds, metric, bool(higher)) if seeds == "best" else Together(seeds))
+
+    def score() -> tuple[Scores | None, tuple[str, ...]]:
+        scores = None
+        if metric is not None and higher is not None:
+            scores = scores_of(cells, metric, higher=higher, ties=Ties(board.settings.resolution(metric)))
+        notes = [*_metric_notes(view, board, metric), said, *unnamed_notes(cells)]
+        return scores, tuple(note for note in notes if note)
+
+    scores, notes = board.memo(repr(("scores", chosen)), score)
     baseline = view.baseline or board.settings.baseline or ""
-    notes = [*_metric_notes(view, board, metric), said, *unnamed_notes(cells)]
-    return ModelBoard(cells, metric, scores, baseline, tuple(note for note in notes if note), seeds)
+    return ModelBoard(cells, metric, scores, baseline, notes, seeds)
+
+
+def _cells(view: View, board: Board, together: Together) -> Cells:
+    """Return the cells of a view: the same by whatever metric it ranks, unless that chooses the jobs."""
+
+    def make() -> tuple[Cells, MemoryBoard | None]:
+        whole = board.everything()
+        cells = {
+            (entry.first.model or "", entry.first.dataset or ""): entry
+            for entry in chosen_cells(whole, view, together)
+            if not view.dataset or (entry.first.dataset or "") in view.dataset
+        }
+        return cells, whole if whole is not board else None  # the cells hold its jobs: it weighs with them
+
+    if sum(n for _, n in board.names("model")) > _KEPT_JOBS:
+        return make()[0]
+    chosen = (view.dataset, view.seed, view.host, view.user, view.where)
+    return board.memo(repr(("cells", chosen, together)), make)[0]
 
 
 def _metric_notes(view: View, board: Board, metric: str | None) -> tuple[str, ...]:

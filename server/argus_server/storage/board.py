@@ -51,7 +51,7 @@ from argus_server.ranking.table import DoneJob, MetricKey
 from argus_server.ranking.values import finite, flatten
 from argus_server.ranking.view import Condition
 from argus_server.storage import schema
-from argus_server.storage.facts import ALL_JOBS, FactsCache
+from argus_server.storage.facts import ALL_JOBS, CONTESTS, SAMPLE, FactsCache
 from argus_server.storage.folding import EVERY, FACETS, LISTED
 from argus_server.storage.meanings import read_meaning
 from argus_server.storage.statements import among, chunks, contains, fetch
@@ -61,8 +61,6 @@ __all__ = ["IndexedBoard", "done_jobs", "metric_keys"]
 
 _FEW = 2000
 """Up to this many rows that pass the filters are sorted; more are met soon enough on a walk."""
-_REMEMBERED = 50
-"""So many answers about a board are kept; those about models are of a few MB each."""
 _KEPT_JOBS = 5000
 
 T = TypeVar("T")
@@ -134,14 +132,11 @@ class IndexedBoard:
 
     def memo(self, name: str, make: Callable[[], T]) -> T:
         """See `Board.memo`."""
-        memo = self._facts.memo  # other threads ask it too, and may clear it at any moment
         with suppress(KeyError):
-            found: T = memo[name]
+            found: T = self._facts.recall(name)
             return found
         found = make()
-        if len(memo) >= _REMEMBERED:
-            memo.clear()
-        memo[name] = found
+        self._facts.keep(name, found)
         return found
 
     def everything(self) -> MemoryBoard:
@@ -384,12 +379,16 @@ class IndexedBoard:
     ) -> Mapping[tuple[str, str], Contest]:
         """See `Board.contests`."""
         usual = [name for name, _ in self.names("dataset")[:STYLE_DATASETS]]
-        known = self._facts.contests if self._facts.directions == directions else {}
+        known: Mapping[str, Mapping[str, Contest]] = {}
+        with suppress(KeyError):
+            asked, kept = self._facts.recall(CONTESTS)
+            known = kept if asked == directions else {}
         missing = [name for name in usual if name not in known]
         if missing:
-            known = {name: known[name] for name in usual if name in known}
-            known |= self._contests(directions, missing)
-            self._facts.contests, self._facts.directions = known, dict(directions)
+            known = {name: known[name] for name in usual if name in known} | self._contests(
+                directions, missing
+            )
+            self._facts.keep(CONTESTS, (dict(directions), known))
         more = self._contests(directions, [name for name in datasets if name not in known])
         return {
             (key, name): contest
@@ -508,12 +507,13 @@ class IndexedBoard:
 
     def sample(self) -> Mapping[str, Sequence[float]]:
         """See `Board.sample`."""
-        facts = self._facts
-        sample = facts.sample
-        if sample is None or not self._key_ids.keys() <= sample.keys():
-            sample, facts.sampled = self._sample()
-            facts.sample = sample
-        return sample
+        with suppress(KeyError):
+            known: Mapping[str, Sequence[float]] = self._facts.recall(SAMPLE)[0]
+            if self._key_ids.keys() <= known.keys():
+                return known
+        found = self._sample()
+        self._facts.keep(SAMPLE, found)
+        return found[0]
 
     def _sample(self) -> tuple[dict[str, list[float]], int]:
         """Return the sample, and the number of a job up to which a result may change it."""

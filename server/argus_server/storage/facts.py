@@ -9,25 +9,30 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, literal_column, select
 
-from argus_server.ranking.board import Contest
 from argus_server.ranking.order import job_number
 from argus_server.storage import schema
 from argus_server.storage.statements import chunks
+from argus_server.weighed import WeighedCache
 
-__all__ = ["ALL_JOBS", "Facts", "FactsCache", "JobKey", "jobs_named"]
+__all__ = ["ALL_JOBS", "CONTESTS", "SAMPLE", "Facts", "FactsCache", "JobKey", "jobs_named"]
 
 JobKey = tuple[str, str]
 """Batch and job."""
 
 ALL_JOBS = 2**63
 """Larger than the number of any job."""
-_PROJECTS_REMEMBERED = 256
+SAMPLE = "sample"
+"""The name of the sample of a board, and the number of the job up to which a result may change it."""
+CONTESTS = "contests"
+"""The name of the directions of metrics, and of dataset → key → the best values. See `Board.contests`."""
+_PROJECTS_REMEMBERED = 10_000
 _MOST_EVENTS = 5000
 """After more events it costs more to read what they were about than to work everything out anew."""
 _MOST_RESULTS = 50
@@ -35,35 +40,43 @@ _MOST_RESULTS = 50
 _event, _job = schema.event.c, schema.job.c
 
 
-@dataclass
+@dataclass(eq=False)
 class Facts:
-    """What was worked out about a board.
+    """What was worked out about a board, by name, as far as it is remembered.
 
     Attributes:
         first, last: from which to which version of the project the board has been this one.
-        sample: see `Board.sample`.
-        sampled: results of jobs with larger numbers leave the sample as it is.
-        contests: dataset → key → its best values, of the datasets that were asked for.
-        directions: of which keys, see `Board.contests`.
-        memo: see `Board.memo`.
+        answers: where they are kept, with those about other boards.
     """
 
     first: int
     last: int
-    sample: Mapping[str, Sequence[float]] | None = None
-    sampled: int = ALL_JOBS
-    contests: dict[str, Mapping[str, Contest]] = field(default_factory=dict)
-    directions: Mapping[str, bool] | None = None
-    memo: dict[str, Any] = field(default_factory=dict)
+    answers: WeighedCache
+
+    def recall(self, name: str) -> Any:
+        """Return what is remembered by this name.
+
+        Raises:
+            KeyError: nothing is, or no longer.
+        """
+        return self.answers.recall(self, name)
+
+    def keep(self, name: str, answer: Any) -> None:
+        """Remember an answer, which nobody changes any more."""
+        self.answers.keep(self, name, answer)
 
     def after(self, version: int, news: _News) -> Facts:
         """Return what is still true at a later version."""
-        found = Facts(version, version)
-        if min(news.numbers) > self.sampled:
-            found.sample, found.sampled = self.sample, self.sampled
+        found = Facts(version, version, self.answers)
+        with suppress(KeyError):
+            sample, until = self.recall(SAMPLE)
+            if min(news.numbers) > until:
+                found.keep(SAMPLE, (sample, until))
         if news.datasets is not None:
-            kept = {name: known for name, known in list(self.contests.items()) if name not in news.datasets}
-            found.contests, found.directions = kept, self.directions
+            with suppress(KeyError):
+                directions, known = self.recall(CONTESTS)
+                kept = {name: of_it for name, of_it in known.items() if name not in news.datasets}
+                found.keep(CONTESTS, (directions, kept))
         return found
 
 
@@ -81,11 +94,16 @@ class _News:
 
 
 class FactsCache:
-    """The facts of some projects, each as of the version that was asked about last. Any thread."""
+    """The facts of projects, each as of the latest version that was asked about. Any thread.
 
-    def __init__(self) -> None:
+    Args:
+        most_bytes: what all of them may take in memory. What was not asked for longest is forgotten first.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
         self._facts: OrderedDict[int, Facts] = OrderedDict()
         self._lock = threading.Lock()
+        self.answers = WeighedCache(most_bytes)
 
     def of(self, connection: Connection, project_id: int, version: int) -> Facts:
         """Return what is known of a project's board at this version, that of the connection's transaction."""
@@ -93,15 +111,27 @@ class FactsCache:
             known = self._facts.get(project_id)
         facts = known
         if facts is None or version < facts.first:
-            facts = Facts(version, version)
+            facts = Facts(version, version, self.answers)
         elif version > facts.last:
             facts = _later(connection, project_id, facts, version)
+        return self._latest(project_id, facts, version)
+
+    def _latest(self, project_id: int, facts: Facts, version: int) -> Facts:
+        """Remember these facts unless somebody has seen a later board; return what to go by."""
         with self._lock:
-            facts.last = max(facts.last, version)
-            self._facts[project_id] = facts
+            current = self._facts.get(project_id)
+            if current is not None and current.first <= version <= current.last:
+                facts = current
+            elif current is None or version > current.last:
+                if current is not facts and current is not None:
+                    self.answers.forget(current)
+                facts.last = version
+                self._facts[project_id] = facts
+            else:
+                return facts  # a reader of an older moment, to which these belong
             self._facts.move_to_end(project_id)
             if len(self._facts) > _PROJECTS_REMEMBERED:
-                self._facts.popitem(last=False)
+                self.answers.forget(self._facts.popitem(last=False)[1])
         return facts
 
 
@@ -110,7 +140,7 @@ def _later(connection: Connection, project_id: int, facts: Facts, version: int) 
     last = facts.last
     named = jobs_named(connection, project_id, last, version)
     if named is None:
-        return Facts(version, version)
+        return Facts(version, version, facts.answers)
     news = _news(connection, project_id, named, last)
     return facts.after(version, news) if news.numbers else facts
 

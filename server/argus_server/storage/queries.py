@@ -18,6 +18,7 @@ from argus_server.ranking.matrix import CellState
 from argus_server.ranking.registry import Settings
 from argus_server.ranking.table import DoneJob, MetricKey
 from argus_server.ranking.view import View
+from argus_server.settings import Limits
 from argus_server.storage import schema
 from argus_server.storage.batches import (
     BatchFilter,
@@ -56,6 +57,7 @@ from argus_server.storage.statements import execute
 from argus_server.storage.unfinished import unfinished_cells
 
 __all__ = [
+    "REMEMBERED_BYTES",
     "STATUSES",
     "Epoch",
     "JobDetail",
@@ -67,6 +69,7 @@ __all__ = [
     "Queries",
 ]
 
+REMEMBERED_BYTES = Limits().remembered_bytes
 _BATCH_JOBS = 5000
 """Batches with more jobs are ranked as a part of their project: the places are those of all jobs."""
 _RECENT_JOBS = 1000
@@ -99,16 +102,28 @@ class LeaderboardData:
 class Queries:
     """The questions. Any thread may ask; each answer is one consistent moment of the database.
 
+    Args:
+        engine: the database.
+        clock: returns the microseconds since 1970.
+        remembered_bytes: what is remembered of boards may take so much memory.
+
     Raises:
         StoreBusy: every connection for reading is in use, and stays so.
         StoreError: the database does not answer.
     """
 
-    def __init__(self, engine: Engine, clock: Callable[[], int] = now_us) -> None:
+    def __init__(
+        self, engine: Engine, clock: Callable[[], int] = now_us, remembered_bytes: int = REMEMBERED_BYTES
+    ) -> None:
         self._engine = engine
         self.clock = clock
-        self._facts = FactsCache()
+        self._facts = FactsCache(remembered_bytes)
         self._curves = Curves()
+
+    @property
+    def remembered_bytes(self) -> int:
+        """What is remembered of boards takes so much memory."""
+        return self._facts.answers.weight
 
     def check(self) -> None:
         """Raise if the database does not answer."""

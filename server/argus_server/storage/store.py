@@ -23,7 +23,7 @@ from argus_server.storage.locked import LockedProject
 from argus_server.storage.migrate import migrate, revision
 from argus_server.storage.project_settings import ProjectSettings
 from argus_server.storage.projections import microseconds
-from argus_server.storage.queries import Queries
+from argus_server.storage.queries import REMEMBERED_BYTES, Queries
 from argus_server.storage.rebuild import Progress, outdated, rebuild
 from argus_server.storage.remembered import Memories
 from argus_server.storage.saved_views import SavedViews
@@ -90,12 +90,12 @@ class Store(Protocol):
 class SqlStore:
     """A `Store` in SQLite or, from the same statements, PostgreSQL."""
 
-    def __init__(self, database: str) -> None:
+    def __init__(self, database: str, remembered_bytes: int = REMEMBERED_BYTES) -> None:
         engines = make_engines(database)
         self._engines = engines
         self._reader, self._writer = engines.reader, engines.writer
         self.place = describe(database)
-        self.queries = Queries(self._reader)
+        self.queries = Queries(self._reader, remembered_bytes=remembered_bytes)
         self.credentials = Credentials(engines.key_reader, engines.key_writer)
         self.settings = ProjectSettings(self._reader, self._writer)
         self.saved_views = SavedViews(self._reader, self._writer)
@@ -191,14 +191,18 @@ class SqlStore:
         self._engines.dispose()
 
 
-def open_store(database: str) -> SqlStore:
+def open_store(database: str, remembered_bytes: int = REMEMBERED_BYTES) -> SqlStore:
     """Return the store in this database, migrated to this version of Argus.
+
+    Args:
+        database: a path of an SQLite file, or a database URL.
+        remembered_bytes: what this process remembers of boards may take so much memory.
 
     Raises:
         StoreError: the database cannot be opened.
     """
     try:
-        store = SqlStore(database)
+        store = SqlStore(database, remembered_bytes)
     except (SQLAlchemyError, OSError) as error:
         raise StoreError(f"cannot open the database {describe(database)}: {error}") from error
     try:

@@ -143,6 +143,8 @@ def test_the_writer_the_listeners_and_the_process_are_measured(server):
     assert read["argus_commit_events_sum"] == 2
     assert read["argus_writer_requests"] == read["argus_writer_bytes"] == read["argus_live_listeners"] == 0
     assert read["process_resident_memory_bytes"] > 10_000_000
+    assert server.page("/p/p/leaderboard")
+    assert numbers(server)["argus_remembered_bytes"] == server.store.queries.remembered_bytes > 0
 
 
 def test_two_applications_in_one_process_count_apart(server, tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special
 
 from argus_server.ranking.statistics.comparisons import EXACT, Floats, Ties, outcomes
+from argus_server.weighed import WeighedCache
 
 __all__ = [
     "BOOTSTRAPS",
@@ -23,6 +24,8 @@ LEAST_DATASETS = 8
 BOOTSTRAPS = 1000
 _SEED = 20060104
 _SHARES_AT_ONCE = 2_000_000
+_DRAWN = WeighedCache(8 * 1024 * 1024)
+"""The draws for the numbers of datasets that were asked for last: 2 kB for each dataset."""
 
 
 @lru_cache(maxsize=4096)
@@ -37,11 +40,15 @@ def t_half_width(std: float | None, n: int, confidence: float = 0.95) -> float |
     return _t_quantile(n - 1, confidence) * std / math.sqrt(n)
 
 
-@lru_cache(maxsize=8)
 def _draws(n: int) -> Floats:
     """Return how often each of n datasets is drawn, in each of the bootstraps: always the same draws."""
-    counts = np.random.default_rng(_SEED).multinomial(n, np.full(n, 1 / n), size=BOOTSTRAPS).astype(float)
-    counts.flags.writeable = False
+    try:
+        drawn = _DRAWN.recall(n, "")
+    except KeyError:
+        drawn = np.random.default_rng(_SEED).multinomial(n, np.full(n, 1 / n), size=BOOTSTRAPS)
+        drawn = drawn.astype(np.uint16)
+        _DRAWN.keep(n, "", drawn)
+    counts: Floats = drawn.astype(float)
     return counts
 
 
