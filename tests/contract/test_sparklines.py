@@ -40,9 +40,10 @@ def test_a_job_that_was_tried_again_shows_the_curve_of_its_page(store):
 
     found = store.queries.val_losses("p", [("b", "j")])["b", "j"]
 
-    assert found == own(store, "b", "j")
-    assert found[-1] == (59, 0.5)
-    assert max(number for number, loss in found if loss > 0.5) == 39
+    assert set(found) <= set(own(store, "b", "j"))
+    assert 10 <= len(found) <= 20
+    assert (found[0], found[-1]) == ((0, 1.0), (59, 0.5))
+    assert all((loss > 0.5) == (number < 40) for number, loss in found)
 
 
 def test_a_curve_that_was_looked_at_takes_in_what_comes_later(store):

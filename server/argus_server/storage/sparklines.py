@@ -126,12 +126,19 @@ def _val_losses(connection: Connection, project_id: int, jobs: Sequence[JobKey])
         for number, epoch, moment, data in fetch(connection, _all_epochs(), asked, [*starts]):
             epochs[number].append((epoch, moment, data))
         for number, some in epochs.items():
-            seen = visible_epochs(some, starts[number]) if number in starts else some
+            seen = _thinned(visible_epochs(some, starts[number])) if number in starts else some
             losses = [(epoch, _decode(data).val_loss) for epoch, _, data in seen]
             found[by_number[number]] = tuple(
                 [(epoch, value) for epoch, loss in losses if (value := finite(loss)) is not None]
             )
     return found
+
+
+def _thinned(epochs: Sequence[tuple[int, int, Any]]) -> Sequence[tuple[int, int, Any]]:
+    """Return those of all epochs of a job, ascending, that `_some_epochs` reads of others."""
+    last = epochs[-1][0] if epochs else 0
+    step = last // _POINTS + 1
+    return [item for item in epochs if item[0] % step == 0 or item[0] == last]
 
 
 def _starts(connection: Connection, project_id: int, numbers: Sequence[int]) -> Mapping[int, Sequence[int]]:
