@@ -57,7 +57,7 @@ from argus_server.storage.meanings import read_meaning
 from argus_server.storage.statements import among, chunks, contains, fetch
 from argus_server.storage.unfinished import unfinished_cells
 
-__all__ = ["IndexedBoard", "done_jobs", "metric_keys"]
+__all__ = ["IndexedBoard", "done_jobs", "read_keys"]
 
 _FEW = 2000
 """Up to this many rows that pass the filters are sorted; more are met soon enough on a walk."""
@@ -69,16 +69,22 @@ _job, _metric = schema.job.c, schema.job_metric.c
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def metric_keys(rows: Sequence[tuple[str, int, str | None]], settings: Settings) -> list[MetricKey]:
-    """Return the metrics of a project by name, from (name, count, declared); aliases add to theirs."""
+def read_keys(
+    connection: Connection, project_id: int, settings: Settings
+) -> tuple[dict[str, int], Sequence[MetricKey]]:
+    """Return the number of each name that was sent, and the metrics by name; aliases add to theirs."""
+    table = schema.metric_key.c
+    query = select(table.key_id, table.key, table.count, table.declared)
     counts: Counter[str] = Counter()
     declared: dict[str, Convention | None] = {}
-    for key, count, text in rows:
+    numbers: dict[str, int] = {}
+    for number, key, count, text in connection.execute(query.where(table.project_id == project_id)):
+        numbers[key] = number
         name = settings.canonical(key)
         counts[name] += count
         if name == key:
             declared[key] = read_meaning(text)
-    return [
+    return numbers, [
         MetricKey(key, counts[key], declared.get(key), settings.metric(key))
         for key in sorted(counts)
         if counts[key]
@@ -117,18 +123,10 @@ class IndexedBoard:
         self.project: str = project["name"]
         self.settings = Settings.decode(project["settings"])
         self._facts = cache.of(connection, self._id, project["last_seq"])
-        self._key_ids, self.keys = self.memo("keys", self._read_keys)
+        self._key_ids, self.keys = self.memo("keys", lambda: read_keys(connection, self._id, self.settings))
         self._keys_by_id = {key_id: key for key, key_id in self._key_ids.items()}
         self._counted: dict[tuple[Order, Wanted], array[int] | None] = {}
         self._found: dict[tuple[str, Wanted], list[_Light] | None] = {}
-
-    def _read_keys(self) -> tuple[dict[str, int], Sequence[MetricKey]]:
-        """Return the number of each metric's name, and what is known of the metrics."""
-        table = schema.metric_key.c
-        query = select(table.key_id, table.key, table.count, table.declared)
-        rows = self._connection.execute(query.where(table.project_id == self._id)).all()
-        known = [(key, count, declared) for _, key, count, declared in rows]
-        return {key: key_id for key_id, key, _, _ in rows}, metric_keys(known, self.settings)
 
     def memo(self, name: str, make: Callable[[], T]) -> T:
         """See `Board.memo`."""

@@ -29,7 +29,7 @@ from argus_server.storage.batches import (
     failures_of,
     list_batches,
 )
-from argus_server.storage.board import IndexedBoard, done_jobs, metric_keys
+from argus_server.storage.board import IndexedBoard, done_jobs, read_keys
 from argus_server.storage.cells import cell_states
 from argus_server.storage.clock import now_us
 from argus_server.storage.dialect import transaction
@@ -356,13 +356,10 @@ class Queries:
         Raises:
             UnknownProject: no event has named it.
         """
-        table = schema.metric_key.c
         with transaction(self._engine) as connection:
             found = _project(connection, project)
-            query = select(table.key, table.count, table.declared).where(table.project_id == found["id"])
-            rows = [(key, count, declared) for key, count, declared in connection.execute(query)]
-        settings = Settings.decode(found["settings"])
-        return settings, metric_keys(rows, settings)
+            settings = Settings.decode(found["settings"])
+            return settings, read_keys(connection, found["id"], settings)[1]
 
     def declared_directions(self, project: str) -> dict[str, set[str]]:
         """Return metric → every direction that the latest thousand results with declarations say of it.
