@@ -1,4 +1,5 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,10 +51,10 @@ def spare_apps() -> SpareApps:
     return SpareApps()
 
 
-@pytest.fixture
-def make_server(tmp_path: Path, new_sqlite, spare_apps) -> Iterator:
+@contextmanager
+def _servers(path: Path, new_sqlite: Callable[[Path], str], spare_apps: SpareApps) -> Iterator:
+    """Yield a function that starts servers with one database between them; they end with the context."""
     clients: list[TestClient] = []
-    path = tmp_path / "argus.sqlite3"
 
     def make(**changes) -> Server:
         settings = Settings(database=str(path) if path.exists() else new_sqlite(path), **changes)
@@ -64,6 +65,19 @@ def make_server(tmp_path: Path, new_sqlite, spare_apps) -> Iterator:
     for client in clients:
         client.__exit__(None, None, None)
         spare_apps.give_back(client.app)
+
+
+@pytest.fixture
+def make_server(tmp_path: Path, new_sqlite, spare_apps) -> Iterator:
+    with _servers(tmp_path / "argus.sqlite3", new_sqlite, spare_apps) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def make_board(tmp_path_factory, new_sqlite, spare_apps) -> Iterator:
+    """Return what starts servers for all tests of a module: filled once, they are only read."""
+    with _servers(tmp_path_factory.mktemp("board") / "argus.sqlite3", new_sqlite, spare_apps) as make:
+        yield make
 
 
 @pytest.fixture

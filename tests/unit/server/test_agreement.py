@@ -12,16 +12,13 @@ import re
 from urllib.parse import quote
 
 import pytest
-from litestar.testing import TestClient
 from markdown_it import MarkdownIt
 from rich.console import Console
 from selectolax.lexbor import LexborHTMLParser
-from unit.server.wire import NOW_US, event
+from unit.server.wire import event
 
 from argus_core.reading import records
 from argus_core.reading_commands import _print_table
-from argus_server.app import create_app
-from argus_server.settings import Settings
 
 MODELS = ["m_1 & co", "m|2 %", "m~3^x", *(f"m{i:02}" for i in range(4, 31))]
 DATASETS = ["d#1", "d{2}", *(f"d{i:02}" for i in range(3, 41))]
@@ -63,14 +60,11 @@ def jobs():
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory):
-    database = str(tmp_path_factory.mktemp("agree") / "argus.sqlite3")
-    with TestClient(create_app(Settings(database=database, page_rows=5000))) as client:
-        store = client.app.state.store
-        store.queries.clock = lambda: NOW_US
-        store.add_events(list(jobs()))
-        client.headers["Authorization"] = f"Bearer {store.credentials.create_token('read')}"
-        yield client
+def client(make_board):
+    server = make_board(page_rows=5000)
+    server.store.add_events(list(jobs()))
+    server.client.headers["Authorization"] = f"Bearer {server.tokens['read']}"
+    return server.client
 
 
 def plain(text):

@@ -23,9 +23,7 @@ from selectolax.lexbor import LexborHTMLParser
 from thorough import some
 from unit.server.wire import body
 
-from argus_server.app import create_app
 from argus_server.ranking.view import column_id
-from argus_server.settings import Settings
 
 ADDRESSES = ("href", "action", "datetime", "data-row", "data-live-url", "data-epochs")
 BASE = "http://127.0.0.1:8421"
@@ -185,11 +183,10 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory):
-    database = str(tmp_path_factory.mktemp("hostile") / "argus.sqlite3")
-    with TestClient(create_app(Settings(database=database)), base_url=BASE) as client:
-        client.app.state.reporter = client.app.state.store.credentials.create_token("report")
-        yield client
+def client(make_board):
+    server = make_board()
+    server.client.app.state.reporter = server.tokens["report"]
+    return server.client
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,8 @@
 """The list of jobs: filters with counts, search, order, and what it says of those that run or failed."""
 
 import pytest
-from litestar.testing import TestClient
 from selectolax.lexbor import LexborHTMLParser
-from unit.server.conftest import Server
 from unit.server.wire import body
-
-from argus_server.app import create_app
-from argus_server.settings import Settings
 
 JOBS = "/p/p/jobs"
 
@@ -35,13 +30,11 @@ def events():
 
 
 @pytest.fixture(scope="module")
-def board(tmp_path_factory):
+def board(make_board):
     """A server that is only read."""
-    database = str(tmp_path_factory.mktemp("jobs") / "argus.sqlite3")
-    with TestClient(create_app(Settings(database=database)), base_url="http://127.0.0.1:8421") as client:
-        server = Server(client)
-        server.send(*events())
-        yield server
+    server = make_board()
+    server.send(*events())
+    return server
 
 
 def page(server, query="", **more):

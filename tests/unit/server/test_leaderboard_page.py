@@ -5,14 +5,10 @@ from html import unescape
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from litestar.testing import TestClient
 from selectolax.lexbor import LexborHTMLParser
-from unit.server.conftest import Server
 from unit.server.wire import body
 from unit.server.wire import job as done_job
 
-from argus_server.app import create_app
-from argus_server.settings import Settings
 from argus_server.storage.credentials import Grant
 
 BOARD = "/p/p/leaderboard"
@@ -29,20 +25,18 @@ def job(name, model, dataset, seed=0, *, batch="b1", host="h1", at=0, **metrics)
 
 
 @pytest.fixture(scope="module")
-def board(tmp_path_factory):
+def board(make_board):
     """A server that is only read: two models on two datasets, one model on one of them."""
-    database = str(tmp_path_factory.mktemp("board") / "argus.sqlite3")
-    with TestClient(create_app(Settings(database=database)), base_url="http://127.0.0.1:8421") as client:
-        server = Server(client)
-        server.send(
-            *job("a1", "Alpha", "x", 0, MSE=0.2, R2=0.8, Latency_P50=0.02),
-            *job("a2", "Alpha", "x", 1, MSE=0.2, R2=0.9, Latency_P50=0.03),
-            *job("a3", "Alpha", "y", 0, MSE=0.5, R2=0.1, note="ok"),
-            *job("b1", "Beta", "x", 0, batch="b2", host="h2", MSE=0.1, R2=0.7),
-            *job("b2", "Beta", "y", 0, batch="b2", host="h2", MSE=0.6),
-            *job("c1", "Gamma", "x", 10, batch="b2", host="h2", R2=0.95),
-        )
-        yield server
+    server = make_board()
+    server.send(
+        *job("a1", "Alpha", "x", 0, MSE=0.2, R2=0.8, Latency_P50=0.02),
+        *job("a2", "Alpha", "x", 1, MSE=0.2, R2=0.9, Latency_P50=0.03),
+        *job("a3", "Alpha", "y", 0, MSE=0.5, R2=0.1, note="ok"),
+        *job("b1", "Beta", "x", 0, batch="b2", host="h2", MSE=0.1, R2=0.7),
+        *job("b2", "Beta", "y", 0, batch="b2", host="h2", MSE=0.6),
+        *job("c1", "Gamma", "x", 10, batch="b2", host="h2", R2=0.95),
+    )
+    return server
 
 
 def page(server, query="", **more):

@@ -7,15 +7,11 @@ import random
 import re
 
 import pytest
-from litestar.testing import TestClient
 from markdown_it import MarkdownIt
 from selectolax.lexbor import LexborHTMLParser
-from unit.server.conftest import Server
 from unit.server.wire import body
 
-from argus_server.app import create_app
 from argus_server.ranking.registry import Settings as Named
-from argus_server.settings import Settings
 
 MATRIX = "/p/p/matrix"
 MODELS = ["Alpha", "Beta", "Gamma", "Delta"]
@@ -54,13 +50,11 @@ def events():
 
 
 @pytest.fixture(scope="module")
-def board(tmp_path_factory):
+def board(make_board):
     """A server that is only read."""
-    database = str(tmp_path_factory.mktemp("matrix") / "argus.sqlite3")
-    with TestClient(create_app(Settings(database=database)), base_url="http://127.0.0.1:8421") as client:
-        server = Server(client)
-        server.send(*events())
-        yield server
+    server = make_board()
+    server.send(*events())
+    return server
 
 
 def grid(server, query="", path=MATRIX, **more):

@@ -15,13 +15,19 @@ FOR_PEOPLE = re.compile(
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def server(make_board):
+    return make_board()
+
+
+@pytest.fixture(scope="module")
 def document(server):
     return server.get("/schema/openapi.json", scope=None).json()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def full(server):
+    """A server that is filled once: what the tests send besides leaves every answer as it is."""
     server.send(body("job_start", "j", model="m"), body("job_epoch", "j", epoch=0))
     server.send(body("job_done", "j", metrics={"MSE": 0.5, "note": "x"}), body("job_start", "k"))
     return server
