@@ -51,9 +51,9 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-@pytest.fixture
-def full(server):
-    events = []
+def events():
+    """Return the events of a project with every kind of row."""
+    sent = []
     for i, model in enumerate(("PatchTST", "DLinear", "LSTM")):
         for dataset in ("ETTh1", "co2"):
             for seed in range(2):
@@ -66,10 +66,23 @@ def full(server):
                     metrics["MSE"] = "NaN"
                 if model == "DLinear":
                     del metrics["Latency_P50"]
-                events += job(f"{model}-{dataset}-{seed}", model, dataset, seed, **metrics)
-    events += [body("job_start", "going", model="TimesNet", dataset="co2", seed=0)]
-    events += [body("job_failed", "broken", at=3, reason="ValueError: <b>boom</b>")]
-    server.send(*events)
+                sent += job(f"{model}-{dataset}-{seed}", model, dataset, seed, **metrics)
+    sent += [body("job_start", "going", model="TimesNet", dataset="co2", seed=0)]
+    sent += [body("job_failed", "broken", at=3, reason="ValueError: <b>boom</b>")]
+    return sent
+
+
+@pytest.fixture
+def full(server):
+    server.send(*events())
+    return server
+
+
+@pytest.fixture(scope="module")
+def board(make_board):
+    """The same for all tests that only read it."""
+    server = make_board()
+    server.send(*events())
     return server
 
 
@@ -79,10 +92,10 @@ def full(server):
 @pytest.mark.parametrize(
     "query", ["", "?sort=Latency_P50&order=desc", "?group=cell", "?dataset=co2&sort=model"]
 )
-def test_page_csv_and_json_agree_cell_by_cell(full, query):
-    page = Page(full.page(f"/p/p/leaderboard{query}"))
-    rows = list(csv.DictReader(io.StringIO(full.get(f"/p/p/leaderboard.csv{query}").text)))
-    plain = full.get(f"/p/p/leaderboard.json{query}").json()
+def test_page_csv_and_json_agree_cell_by_cell(board, query):
+    page = Page(board.page(f"/p/p/leaderboard{query}"))
+    rows = list(csv.DictReader(io.StringIO(board.get(f"/p/p/leaderboard.csv{query}").text)))
+    plain = board.get(f"/p/p/leaderboard.json{query}").json()
     keys = [column["id"] for column in plain["columns"] if column["kind"] == "metric"]
 
     from_csv = [(key, row[key]) for row in rows for key in keys]
@@ -97,9 +110,9 @@ def test_page_csv_and_json_agree_cell_by_cell(full, query):
     assert len(rows) == plain["total"] > 0
 
 
-def test_markdown_shows_what_the_page_shows(full):
-    page, text = Page(full.page("/p/p/leaderboard")), full.get("/p/p/leaderboard.md").text
-    plain = full.get("/p/p/leaderboard.json").json()
+def test_markdown_shows_what_the_page_shows(board):
+    page, text = Page(board.page("/p/p/leaderboard")), board.get("/p/p/leaderboard.md").text
+    plain = board.get("/p/p/leaderboard.json").json()
     lines = [line for line in text.splitlines() if line.startswith("| ")]
 
     assert len(lines) == plain["total"] + 2
@@ -110,8 +123,8 @@ def test_markdown_shows_what_the_page_shows(full):
         assert row["display"].get("MSE", "") in page.text
 
 
-def test_the_api_gives_the_same_json_as_the_page_address(full):
-    assert full.get("/api/projects/p/leaderboard").content == full.get("/p/p/leaderboard.json").content
+def test_the_api_gives_the_same_json_as_the_page_address(board):
+    assert board.get("/api/projects/p/leaderboard").content == board.get("/p/p/leaderboard.json").content
 
 
 def test_exports_have_every_row_and_the_page_has_one_page(small_server):
@@ -149,9 +162,9 @@ def header_link(page, key):
     return unescape(re.search(rf'<th scope="col"[^>]*><a href="([^"]*sort={key}[^"]*)"', page)[1])
 
 
-def test_the_page_has_what_assistive_technology_needs(full):
+def test_the_page_has_what_assistive_technology_needs(board):
     for path in ("/", "/p/p/leaderboard", "/p/p/jobs", "/p/p/jobs/b/broken", "/sign-in"):
-        text = full.page(path)
+        text = board.page(path)
         page = Page(text)
 
         assert page.all("html")[0]["lang"] == "en"
@@ -159,12 +172,12 @@ def test_the_page_has_what_assistive_technology_needs(full):
         assert len(page.all("h1")) == 1, path
         assert text.count("<caption") == len(page.all("table"))
         assert all("scope" in attributes for attributes in page.all("th"))
-    assert "aria-sort" in full.page("/p/p/leaderboard")
+    assert "aria-sort" in board.page("/p/p/leaderboard")
 
 
-def test_pages_carry_no_inline_script_or_style_and_ask_nobody_else(full):
+def test_pages_carry_no_inline_script_or_style_and_ask_nobody_else(board):
     for path in ("/", "/p/p/leaderboard", "/p/p/jobs", "/p/p/jobs/b/PatchTST-co2-0", "/sign-in"):
-        page = Page(full.page(path))
+        page = Page(board.page(path))
 
         assert all(script["src"].startswith("/static/") for script in page.all("script"))
         assert not page.all("style")
@@ -174,14 +187,14 @@ def test_pages_carry_no_inline_script_or_style_and_ask_nobody_else(full):
         assert not [link for link in links if "//" in link]
 
 
-def test_static_files_are_cached_for_ever_under_their_hash(full):
-    (path,) = re.findall(r'href="(/static/argus\.[0-9a-f]+\.css)"', full.page("/"))
+def test_static_files_are_cached_for_ever_under_their_hash(board):
+    (path,) = re.findall(r'href="(/static/argus\.[0-9a-f]+\.css)"', board.page("/"))
 
-    answer = full.get(path, scope=None)
+    answer = board.get(path, scope=None)
 
     assert answer.status_code == 200
     assert "immutable" in answer.headers["Cache-Control"]
-    assert full.get("/static/argus.css", scope=None).status_code == 404
+    assert board.get("/static/argus.css", scope=None).status_code == 404
 
 
 def test_a_project_without_results_teaches(server):
@@ -196,8 +209,8 @@ def test_an_empty_server_teaches(server):
     assert "from argus_core import Reporter" in server.page("/")
 
 
-def test_filters_that_hide_everything_can_be_removed(full):
-    text = full.page("/p/p/leaderboard?model=nobody")
+def test_filters_that_hide_everything_can_be_removed(board):
+    text = board.page("/p/p/leaderboard?model=nobody")
 
     assert "No done job passes these filters" in text
     assert 'class="chip" href="/p/p/leaderboard"' in text
@@ -206,8 +219,8 @@ def test_filters_that_hide_everything_can_be_removed(full):
 # --- jobs -------------------------------------------------------------------------------------
 
 
-def test_jobs_show_status_in_words_progress_and_reason(full):
-    text = Page(full.page("/p/p/jobs")).text
+def test_jobs_show_status_in_words_progress_and_reason(board):
+    text = Page(board.page("/p/p/jobs")).text
 
     assert "✓ done" in text
     assert "◔ running" in text
@@ -236,29 +249,29 @@ def test_a_job_that_was_interrupted_says_so(full):
     assert {job["job_id"]: job["interrupted"] for job in listed} == {"stopped": True, "broken": False}
 
 
-def test_jobs_can_be_filtered_by_status(full):
-    text = full.page("/p/p/jobs?status=failed")
+def test_jobs_can_be_filtered_by_status(board):
+    text = board.page("/p/p/jobs?status=failed")
 
     assert "broken" in text
     assert "PatchTST-co2-0" not in text
-    assert full.get("/p/p/jobs?status=lost", html=True).status_code == 400
+    assert board.get("/p/p/jobs?status=lost", html=True).status_code == 400
 
 
-def test_a_job_has_a_page_with_metrics_and_loss(full):
-    text = full.page("/p/p/jobs/b/PatchTST-co2-0")
+def test_a_job_has_a_page_with_metrics_and_loss(board):
+    text = board.page("/p/p/jobs/b/PatchTST-co2-0")
 
     assert "Latency_" in text
     assert "0.0142" in text
     assert "<svg" in text
-    assert full.get("/p/p/jobs/b/nobody", html=True).status_code == 404
+    assert board.get("/p/p/jobs/b/nobody", html=True).status_code == 404
 
 
-def test_a_page_of_jobs_beyond_the_last_is_refused_by_name(full):
-    answer = full.get("/p/p/jobs?page=5", html=True)
+def test_a_page_of_jobs_beyond_the_last_is_refused_by_name(board):
+    answer = board.get("/p/p/jobs?page=5", html=True)
 
     assert answer.status_code == 400
     assert "page=5" in answer.text
-    assert "No job passes" in full.page("/p/p/jobs?model=nobody")
+    assert "No job passes" in board.page("/p/p/jobs?model=nobody")
 
 
 # --- headers ----------------------------------------------------------------------------------
@@ -280,9 +293,9 @@ ADDRESSES = [
 
 
 @pytest.mark.parametrize("path", ADDRESSES)
-def test_the_head_of_an_answer_is_the_same_without_its_body(full, path):
-    whole = full.get(path, html=True)
-    head = full.request("HEAD", path, html=True)
+def test_the_head_of_an_answer_is_the_same_without_its_body(board, path):
+    whole = board.get(path, html=True)
+    head = board.request("HEAD", path, html=True)
 
     assert (head.status_code, head.content) == (whole.status_code, b"")
     for name in ("content-type", "content-length", "cache-control", "content-security-policy"):
@@ -290,10 +303,10 @@ def test_the_head_of_an_answer_is_the_same_without_its_body(full, path):
 
 
 @pytest.mark.parametrize("path", [*ADDRESSES, "/static/{css}"])
-def test_the_type_of_an_answer_is_said_once(full, path):
-    (css,) = re.findall(r"/static/(argus\.[0-9a-f]+\.css)", full.page("/"))
+def test_the_type_of_an_answer_is_said_once(board, path):
+    (css,) = re.findall(r"/static/(argus\.[0-9a-f]+\.css)", board.page("/"))
 
-    assert full.get(path.format(css=css), html=True).headers["content-type"].count("charset") <= 1
+    assert board.get(path.format(css=css), html=True).headers["content-type"].count("charset") <= 1
 
 
 def test_head_is_refused_where_get_is(server):
@@ -316,8 +329,8 @@ def test_an_unknown_project_gets_a_helpful_404_page(full):
 @pytest.mark.parametrize(
     "path", ["/api/projects/nope/leaderboard", "/p/nope/leaderboard.json", "/p/nope/jobs"]
 )
-def test_programs_get_the_404_as_json(full, path):
-    answer = full.get(path)
+def test_programs_get_the_404_as_json(board, path):
+    answer = board.get(path)
 
     assert answer.status_code == 404
     assert answer.json()["projects"] == ["p"]
@@ -329,8 +342,8 @@ def test_errors_are_pages_for_browsers_and_json_for_programs(server):
     assert server.get("/api/events").json()["status_code"] == 405
 
 
-def test_a_view_that_does_not_exist_is_named(full):
-    answer = full.get("/p/p/leaderboard?group=planet", html=True)
+def test_a_view_that_does_not_exist_is_named(board):
+    answer = board.get("/p/p/leaderboard?group=planet", html=True)
 
     assert answer.status_code == 400
     assert "group=planet" in answer.text
