@@ -265,18 +265,27 @@ class Callers:
             "session-admin": Grant("admin"),
             "session-other": Grant("read", "o"),
         }
+        self.sessions = {}
 
     def request(self, caller, method, path, **more):
         client = self.server.client
         client.cookies.clear()
         if caller in self.grants:
-            secret = self.server.store.credentials.create_session(self.grants[caller])
-            client.cookies.set("argus_session_8421", secret)
+            client.cookies.set("argus_session_8421", self._session(caller))
         scope = self.tokens.get(caller)
         if method == "POST" and not path.startswith("/api/"):
             page = self.server.get("/sign-in", scope=None).text
             more["data"] = {"scope": "read", "form_token": re.search(r'form_token" value="(\w+)"', page)[1]}
-        return self.server.request(method, path, scope=scope, **more)
+        answer = self.server.request(method, path, scope=scope, **more)
+        if path == "/sign-out":
+            self.sessions.pop(caller, None)
+        return answer
+
+    def _session(self, caller):
+        """Return the secret of the session that the caller is in, until the next sign-out."""
+        if caller not in self.sessions:
+            self.sessions[caller] = self.server.store.credentials.create_session(self.grants[caller])
+        return self.sessions[caller]
 
     def status(self, caller, route, method=None):
         own_method, path = route.split()
