@@ -21,9 +21,9 @@ def argus(name, *words, database):
 
 
 @pytest.fixture
-def database(tmp_path):
+def database(tmp_path, new_sqlite):
     path = tmp_path / "argus.sqlite3"
-    store = open_store(str(path))
+    store = open_store(new_sqlite(path))
     store.add_events([*job("a", MSE=0.5), epoch("a", 0, val_loss=1.5), event("log_line", "a", line="hello")])
     store.add_events([start("b", project="other"), done("b", project="other", MSE="NaN", odd=[1])])
     store.close()

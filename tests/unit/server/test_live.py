@@ -72,10 +72,10 @@ class Page:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request, tmp_path) -> str:
+def database(request, tmp_path, new_sqlite) -> str:
     if request.param == "postgresql":
         return request.getfixturevalue("postgres").new_database()
-    return str(tmp_path / "argus.sqlite3")
+    return new_sqlite(tmp_path / "argus.sqlite3")
 
 
 @pytest.fixture
