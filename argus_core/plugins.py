@@ -88,7 +88,8 @@ def _results(hook: str, arguments: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 def merge(hook: str, own: Mapping[str, Any], **arguments: Any) -> dict[str, Any]:
     """Return `own` and what the plugins add to it; `own` wins, then the plugin that comes first.
 
-    A clash of two values is warned about, by the key and the plugin that lost.
+    A clash of two values is warned about, by the key and the plugin that lost; what is built in is only a
+    default, and may lose.
     """
     merged = dict(own)
     for plugin, result in _results(hook, arguments):
@@ -98,7 +99,7 @@ def merge(hook: str, own: Mapping[str, Any], **arguments: Any) -> dict[str, Any]
         for key, value in result.items():
             if key not in merged:
                 merged[key] = value
-            elif merged[key] is not value and merged[key] != value:
+            elif plugin != _name_of(_BUILT_IN) and merged[key] is not value and merged[key] != value:
                 logger.warning("argus: %s of plugin %s is left out, the key has a value already", key, plugin)
     return merged
 
@@ -149,10 +150,14 @@ def _load(manager: pluggy.PluginManager) -> None:
 
     is_asked_for = os.environ.get("ARGUS_PROGRESS", "") not in ("", "0")
     for name in (_BUILT_IN, _CONSOLE) if is_asked_for else (_BUILT_IN,):
-        manager.register(import_module(name), name.rpartition(".")[2])
+        manager.register(import_module(name), _name_of(name))
     for entry_point in entry_points(group="argus"):
         try:
             if not manager.has_plugin(entry_point.name):
                 manager.register(entry_point.load(), entry_point.name)
         except Exception as error:
             swallowed(error, f"loading plugin {entry_point.name}")
+
+
+def _name_of(module: str) -> str:
+    return module.rpartition(".")[2]

@@ -140,7 +140,7 @@ def test_what_is_known_of_a_metric_travels_with_it(transport, plug):
     }
 
 
-def test_the_source_is_described_by_plugins_and_the_script_wins(transport, plug):
+def test_the_source_is_described_by_plugins_and_the_script_wins(transport, plug, caplog):
     plug(argus_describe_source=lambda: {"host": "container-7", "command": "other", "colour": "red"})
     with Reporter("x", project="p", command="mine", transport=transport) as reporter:
         reporter.job("j").done({})
@@ -148,6 +148,17 @@ def test_the_source_is_described_by_plugins_and_the_script_wins(transport, plug)
     source = transport.events[0].source
     assert (source.host, source.command, source.project) == ("container-7", "mine", "p")
     assert source.user
+    assert "command of plugin" in caplog.text
+
+
+def test_what_the_script_or_a_plugin_says_instead_of_a_default_is_no_clash(transport, plug, caplog):
+    plug(argus_describe_source=lambda: {"host": "container-7"})
+    with Reporter("x", project="p", command="mine", transport=transport) as reporter:
+        reporter.job("j").done({})
+
+    source = transport.events[0].source
+    assert (source.host, source.command) == ("container-7", "mine")
+    assert "of plugin" not in caplog.text
 
 
 class ListSink:
