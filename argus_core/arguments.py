@@ -23,7 +23,8 @@ def sensible(check: Callable[[str, Any], T], argument: str, value: Any, otherwis
     try:
         return check(argument, value)
     except Exception as error:  # noqa: BLE001 - also what a foreign object raises when it is looked at
-        logger.error("argus: %s; it counts as not given", error)  # noqa: TRY400 - the user's mistake, no traceback
+        # The user's mistake, so no traceback; what a foreign object raises does not name the argument.
+        logger.error("argus: %s; %s counts as not given", error, argument)  # noqa: TRY400
         return otherwise
 
 

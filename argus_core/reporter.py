@@ -22,6 +22,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from numbers import Real
 from types import TracebackType
 from typing import Any, Literal
 
@@ -39,7 +40,7 @@ from argus_core.identity import new_batch_id, new_job_id
 from argus_core.journal import Journal
 from argus_core.jsonable import clean_text, jsonable
 from argus_core.process_end import at_process_end, catch_termination, last_error, release_termination
-from argus_core.settings import Settings
+from argus_core.settings import Settings, read_switch
 from argus_core.sinks import SinkThread
 from argus_core.transport import Transport, transport_for
 from argus_core.words import plural
@@ -90,6 +91,8 @@ class Reporter:
     ) -> None:
         """Read the settings. An argument that makes no sense is an error in the log and counts as not given.
 
+        A switch (`dry_run`, `enabled`) may be a text of an environment variable: "1", "0", "true", "false".
+
         Args:
             name: what people call the batch; a new batch id begins with it.
             project: the leaderboard these jobs belong to.
@@ -116,7 +119,7 @@ class Reporter:
         self._experiment_type = experiment_type
         self._command = command
         self._url = _given(url) or settings.url
-        self._token = token or settings.token
+        self._token = _given(token) or settings.token
         self._transport = sensible(_transport, "transport", transport, None)
         self._dry_run = _switch("dry_run", dry_run, settings.dry_run)
         self._directory = settings.journal_directory
@@ -243,7 +246,7 @@ class Reporter:
     def _bound(self, timeout_s: float | None) -> float:
         """Return how long a call may wait."""
         own = self.flush_timeout_s
-        return own if timeout_s is None else sensible(seconds, "timeout_s", timeout_s, own)
+        return own if timeout_s is None else sensible(_time_left, "timeout_s", timeout_s, own)
 
     def before_close(self, function: Callable[[BaseException | None], object]) -> None:
         """Have `function` called when the batch is about to end, in the process that ends it; it may report.
@@ -633,7 +636,18 @@ def _settings() -> Settings:
 
 
 def _switch(argument: str, value: Any, otherwise: bool) -> bool:
-    return otherwise if value is None else sensible(switch, argument, value, otherwise)
+    return otherwise if value is None else sensible(_on_or_off, argument, value, otherwise)
+
+
+def _on_or_off(argument: str, value: Any) -> bool:
+    """Return a switch, which may be a text out of an environment variable."""
+    said = read_switch(value) if isinstance(value, str) else None
+    return switch(argument, value) if said is None else said
+
+
+def _time_left(argument: str, value: Any) -> float:
+    """Return how long to wait at most: not at all below 0, which a deadline that has passed leaves."""
+    return 0.0 if isinstance(value, Real) and value < 0 else seconds(argument, value)
 
 
 def _transport(argument: str, value: Any) -> Transport | None:
@@ -648,8 +662,8 @@ def _transport(argument: str, value: Any) -> Transport | None:
 
 
 def _given(value: object) -> str:
-    """Return an argument as text, empty if there is none; 0 is one."""
-    return "" if value is None else _text(value)
+    """Return an argument as text, empty if there is none; 0 is one, False is not."""
+    return "" if value is None or value is False else _text(value)
 
 
 def _text(value: object) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from argus_core.errors import SettingsError
 
-__all__ = ["VARIABLES", "Settings"]
+__all__ = ["VARIABLES", "Settings", "read_switch"]
 
 VARIABLES = {
     "ARGUS_URL": "where the server is, as http://host:8421; without it events wait in the journal",
@@ -79,10 +79,14 @@ _ON = {"1", "true", "yes", "on"}
 _OFF = {"", "0", "false", "no", "off"}
 
 
+def read_switch(text: str) -> bool | None:
+    """Return whether a text says on or off; None where it says neither."""
+    said = text.strip().lower()
+    return True if said in _ON else False if said in _OFF else None
+
+
 def _switch(env: Mapping[str, str], name: str) -> bool:
-    value = env.get(name, "").strip().lower()
-    if value in _ON:
-        return True
-    if value in _OFF:
-        return False
-    raise SettingsError(f"{name} must be 1 or 0, got {env[name]!r}")
+    said = read_switch(env.get(name, ""))
+    if said is None:
+        raise SettingsError(f"{name} must be 1 or 0, got {env[name]!r}")
+    return said

@@ -44,6 +44,13 @@ class NeverEqual:
         return "<NeverEqual>"
 
 
+class NoBool:
+    """Raises in an `if`, as an array does."""
+
+    def __bool__(self):
+        raise ValueError("ambiguous")
+
+
 def test_a_batch_of_two_jobs_gives_the_five_events_in_order(transport):
     with Reporter("sweep", project="demo", n_total=2, transport=transport) as reporter:
         for seed in (0, 1):
@@ -211,14 +218,15 @@ def test_a_url_that_makes_no_sense_is_said_and_events_are_kept(caplog):
         ({"flush_timeout_s": "5"}, "flush_timeout_s is a number of seconds, got '5' (str)"),
         ({"flush_timeout_s": None}, "flush_timeout_s is a number of seconds, got None (NoneType)"),
         ({"flush_timeout_s": math.nan}, "flush_timeout_s is 0 seconds or more, got nan"),
-        ({"enabled": "false"}, "enabled is True or False, got 'false' (str)"),
-        ({"dry_run": "0"}, "dry_run is True or False, got '0' (str)"),
+        ({"flush_timeout_s": 10**400}, "int too large to convert to float"),
+        ({"enabled": "never"}, "enabled is True or False, got 'never' (str)"),
+        ({"dry_run": "demo"}, "dry_run is True or False, got 'demo' (str)"),
         ({"dry_run": NeverEqual()}, "dry_run is True or False, got <NeverEqual> (NeverEqual)"),
     ],
 )
 def test_an_argument_that_makes_no_sense_is_said_and_counts_as_not_given(given, said, transport, caplog):
     reporter = Reporter("x", transport=transport, **given)
-    assert f"argus: {said}; it counts as not given" in caplog.text
+    assert f"argus: {said}; {next(iter(given))} counts as not given" in caplog.text
 
     with reporter:
         reporter.job("j").done({"MSE": 1.0})
@@ -244,6 +252,55 @@ def test_a_bound_of_a_call_that_makes_no_sense_is_said_and_the_reporters_own_cou
     assert "timeout_s is a number of seconds, got '5' (str)" in caplog.text
     reporter.close(timeout_s="6")
     assert "timeout_s is a number of seconds, got '6' (str)" in caplog.text
+    assert transport.types[-1] == "batch_done"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_on"), [("1", True), ("True", True), ("0", False), ("false", False), ("", False)]
+)
+def test_a_switch_may_be_a_text_of_the_environment(text, is_on, caplog, capsys):
+    for switched in ({"enabled": text}, {"dry_run": text}):
+        transport = MemoryTransport()
+        with Reporter("x", transport=transport, **switched) as reporter:
+            reporter.job("j").done({"MSE": 1.0})
+
+        assert bool(transport.events) == (is_on == ("enabled" in switched))
+        assert ('"job_done"' in capsys.readouterr().out) == (is_on and "dry_run" in switched)
+    assert not caplog.records
+
+
+def test_a_call_whose_deadline_has_passed_waits_for_nothing(caplog):
+    class Stuck(MemoryTransport):
+        def send(self, *_args, **_more):
+            asked.set()
+            assert may_go_on.wait(60)
+            return super().send(*_args, **_more)
+
+    asked, may_go_on = threading.Event(), threading.Event()
+    reporter = Reporter("x", transport=Stuck(), flush_timeout_s=50)
+    reporter.job("j").done({})
+    assert asked.wait(60)
+    waiting = threading.Thread(target=lambda: [reporter.flush(-0.5), reporter.close(timeout_s=-0.5)])
+    waiting.start()
+    waiting.join(30)
+    has_ended = not waiting.is_alive()
+    may_go_on.set()
+    waiting.join(60)
+
+    assert has_ended
+    assert "timeout_s" not in caplog.text
+
+
+@pytest.mark.parametrize("argument", ["project", "batch_id", "url", "token"])
+def test_what_is_false_is_not_given_and_what_cannot_say_whether_it_is_raises_nothing(argument, transport):
+    usual = Reporter("x", transport=transport)
+    without = Reporter("x", transport=transport, **{argument: False})
+    odd = Reporter("x", transport=transport, **{argument: NoBool()})
+
+    assert (without.project, without._url, without._token) == (usual.project, usual._url, usual._token)
+    assert without.batch_id.startswith("x-")
+    with odd:
+        odd.job("j").done({})
     assert transport.types[-1] == "batch_done"
 
 
