@@ -195,6 +195,27 @@ def test_a_reader_of_an_older_moment_neither_gets_what_is_newer_nor_takes_its_pl
         assert ask(old, "asked") == ask(old, "asked later") == 25
 
 
+def test_what_a_reader_of_an_older_moment_works_out_takes_no_room_from_what_is_remembered(
+    new_database, new_store
+):
+    maker = Maker(new_store(new_database(), remembered_bytes=100_000))
+    store = maker.store
+    fill_few(store)
+    maker.ask("p1")
+
+    with store.queries.board("p0", View()) as old:
+        store.add_events([start("y", "n", "d", 0, project="p0"), done("y", project="p0", MSE=0.5)])
+        with store.queries.board("p0", View()):
+            before = store.queries.remembered_bytes
+        for name in ("one", "two", "three"):
+            assert old.memo(name, lambda: "x" * 40_000) == "x" * 40_000
+        assert old.memo("three", lambda: pytest.fail("it is known")) == "x" * 40_000
+        assert store.queries.remembered_bytes == before
+
+    maker.ask("p1")
+    assert maker.made == ["p1"]
+
+
 def test_nobody_waits_while_an_answer_is_worked_out(store):
     fill_few(store)
     begun, may_end = threading.Event(), threading.Event()

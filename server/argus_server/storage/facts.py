@@ -46,7 +46,7 @@ class Facts:
 
     Attributes:
         first, last: from which to which version of the project the board has been this one.
-        answers: where they are kept, with those about other boards.
+        answers: where they are kept: with those about other boards, or alone where a later board is known.
     """
 
     first: int
@@ -63,11 +63,14 @@ class Facts:
 
     def keep(self, name: str, answer: Any) -> None:
         """Remember an answer, which nobody changes any more."""
-        self.answers.keep(self, name, answer)
+        answers = self.answers
+        answers.keep(self, name, answer)
+        if self.answers is not answers:  # a later board became known meanwhile
+            answers.forget(self)
 
-    def after(self, version: int, news: _News) -> Facts:
-        """Return what is still true at a later version."""
-        found = Facts(version, version, self.answers)
+    def after(self, version: int, news: _News, answers: WeighedCache) -> Facts:
+        """Return what is still true at a later version, kept among these answers."""
+        found = Facts(version, version, answers)
         with suppress(KeyError):
             sample, until = self.recall(SAMPLE)
             if min(news.numbers) > until:
@@ -103,6 +106,7 @@ class FactsCache:
     def __init__(self, most_bytes: int) -> None:
         self._facts: OrderedDict[int, Facts] = OrderedDict()
         self._lock = threading.Lock()
+        self._most_bytes = most_bytes
         self.answers = WeighedCache(most_bytes)
 
     def of(self, connection: Connection, project_id: int, version: int) -> Facts:
@@ -113,7 +117,7 @@ class FactsCache:
         if facts is None or version < facts.first:
             facts = Facts(version, version, self.answers)
         elif version > facts.last:
-            facts = _later(connection, project_id, facts, version)
+            facts = _later(connection, project_id, facts, version, self.answers)
         return self._latest(project_id, facts, version)
 
     def _latest(self, project_id: int, facts: Facts, version: int) -> Facts:
@@ -121,28 +125,39 @@ class FactsCache:
         with self._lock:
             current = self._facts.get(project_id)
             if current is not None and current.first <= version <= current.last:
+                if facts is not current:
+                    self._let_go(facts)
                 facts = current
             elif current is None or version > current.last:
                 if current is not facts and current is not None:
-                    self.answers.forget(current)
-                facts.last = version
+                    self._let_go(current)
+                facts.last, facts.answers = version, self.answers
                 self._facts[project_id] = facts
             else:
+                self._let_go(facts)
                 return facts  # a reader of an older moment, to which these belong
             self._facts.move_to_end(project_id)
             if len(self._facts) > _PROJECTS_REMEMBERED:
-                self.answers.forget(self._facts.popitem(last=False)[1])
+                self._let_go(self._facts.popitem(last=False)[1])
         return facts
 
+    def _let_go(self, facts: Facts) -> None:
+        """Forget facts; who still reads their board goes on by itself, and what it keeps goes with it."""
+        if facts.answers is self.answers:
+            facts.answers = WeighedCache(self._most_bytes)
+            self.answers.forget(facts)
 
-def _later(connection: Connection, project_id: int, facts: Facts, version: int) -> Facts:
+
+def _later(
+    connection: Connection, project_id: int, facts: Facts, version: int, answers: WeighedCache
+) -> Facts:
     """Return the same facts if the board is still the same, else what is left of them."""
     last = facts.last
     named = jobs_named(connection, project_id, last, version)
     if named is None:
-        return Facts(version, version, facts.answers)
+        return Facts(version, version, answers)
     news = _news(connection, project_id, named, last)
-    return facts.after(version, news) if news.numbers else facts
+    return facts.after(version, news, answers) if news.numbers else facts
 
 
 def jobs_named(connection: Connection, project_id: int, after: int, until: int) -> set[JobKey] | None:
