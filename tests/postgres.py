@@ -6,6 +6,7 @@ import itertools
 import logging
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 _TEMPLATE = "argus_template"
 _FEW_ROWS = 2_000
-"""What is deleted sooner than its tables are given new files, and may lie about dead for the next test."""
+"""So many dead rows may lie about in a database before its tables are given new files."""
 
 
 class Postgres:
@@ -29,7 +30,9 @@ class Postgres:
         self._parts = conninfo_to_dict(uri)
         self._numbers = itertools.count(1)
         self._clean: list[str] = []
-        for setting in ("fsync", "full_page_writes"):  # tests kill our processes, never PostgreSQL
+        self._dead: Counter[str] = Counter()
+        # Tests kill our processes, never PostgreSQL. And nothing is tidied up behind the back of a test.
+        for setting in ("fsync", "full_page_writes", "autovacuum"):
             self.execute(f"ALTER SYSTEM SET {setting} = off")
         self.execute("SELECT pg_reload_conf()")
         self.execute(f"CREATE DATABASE {_TEMPLATE}")
@@ -83,11 +86,12 @@ class Postgres:
         try:
             with psycopg.connect(**{**self._parts, "dbname": self._name(url)}, autocommit=True) as connection:
                 cursor = connection.execute(self._empty)
-                deleted = 0
                 while cursor.nextset():
-                    deleted += cursor.rowcount if (cursor.statusmessage or "").startswith("DELETE") else 0
-                if deleted > _FEW_ROWS:
+                    if (cursor.statusmessage or "").startswith("DELETE"):
+                        self._dead[url] += cursor.rowcount
+                if self._dead[url] > _FEW_ROWS:
                     connection.execute(f"TRUNCATE {', '.join(self._tables)}")
+                    del self._dead[url]
         except psycopg.Error:
             self.execute(f"DROP DATABASE {self._name(url)} WITH (FORCE)")
         else:

@@ -38,7 +38,7 @@ class _Alike:
             return
         before = dict(vars(self))
         super().initialize(connection)  # type: ignore[misc]
-        after = vars(self)
+        after = dict(vars(self))
         self._learned.update({name: after[name] for name in after if after[name] is not before.get(name)})
 
     @classmethod

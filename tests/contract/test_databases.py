@@ -16,6 +16,11 @@ def only_job(store, project="p", batch="b", name="j"):
     return store.queries.job(project, batch, name)
 
 
+def enumerate_projects(cases):
+    """Yield each case with the name of a project that is its own."""
+    return ((f"p{number}", case) for number, case in enumerate(cases))
+
+
 # --- text -------------------------------------------------------------------------------------
 
 _NEARLY_THE_SAME = [  # what, one, other
@@ -71,15 +76,16 @@ def test_a_nul_inside_data_is_shown_as_a_replacement_and_the_event_is_stored(sto
     assert detail.epochs[0].data["note"] == "e\x00"
 
 
-@pytest.mark.parametrize("text", ["\\", "\\x00", "%", "_", "'", '"', "\r\n", "\u2028", "{}", "$1", ":a", "?"])
-def test_text_that_means_something_to_a_database_is_text(store, text):
-    store.add_events([start("j", text, text), done("j", **{text: text})])
+def test_text_that_means_something_to_a_database_is_text(store):
+    texts = ["\\", "\\x00", "%", "_", "'", '"', "\r\n", "\u2028", "{}", "$1", ":a", "?"]
+    for name, text in enumerate_projects(texts):
+        store.add_events([start("j", text, text, project=name), done("j", project=name, **{text: text})])
 
-    detail = only_job(store)
+        detail = only_job(store, name)
 
-    assert (detail.summary.model, detail.summary.dataset, detail.metrics) == (text, text, {text: text})
-    assert store.queries.jobs("p", JobFilter(model=(text,), dataset=(text,))).total == 1
-    assert store.queries.jobs("p", JobFilter(model=("other",))).total == 0
+        assert (detail.summary.model, detail.summary.dataset, detail.metrics) == (text, text, {text: text})
+        assert store.queries.jobs(name, JobFilter(model=(text,), dataset=(text,))).total == 1
+        assert store.queries.jobs(name, JobFilter(model=("other",))).total == 0
 
 
 # --- sizes ------------------------------------------------------------------------------------
@@ -118,23 +124,22 @@ def test_thousands_of_events_and_metrics_fit_one_call(store):
 # --- numbers ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "number", [5e-324, 1.7976931348623157e308, -0.0, 0.1 + 0.2, 2**53 + 1, 2**63 - 1, -(2**63) + 1]
-)
-def test_a_metric_of_any_size_is_shown_as_sent(store, number):
-    store.add_events(job("j", MSE=number))
+def test_a_metric_of_any_size_is_shown_as_sent(store):
+    numbers = [5e-324, 1.7976931348623157e308, -0.0, 0.1 + 0.2, 2**53 + 1, 2**63 - 1, -(2**63) + 1]
+    for name, number in enumerate_projects(numbers):
+        store.add_events([done("j", project=name, MSE=number)])
 
-    shown = only_job(store).metrics["MSE"]
+        shown = only_job(store, name).metrics["MSE"]
 
-    assert (shown, type(shown), str(shown)) == (number, type(number), str(number))
-    assert store.queries.leaderboard("p").jobs[0].metrics == {"MSE": number}
+        assert (shown, type(shown), str(shown)) == (number, type(number), str(number))
+        assert store.queries.leaderboard(name).jobs[0].metrics == {"MSE": number}
 
 
-@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**30])
-def test_an_integer_beyond_64_bits_becomes_the_nearest_float(store, number):
-    store.add_events(job("j", MSE=number))
+def test_an_integer_beyond_64_bits_becomes_the_nearest_float(store):
+    for name, number in enumerate_projects([2**64, -(2**63) - 1, 10**30]):
+        store.add_events([done("j", project=name, MSE=number)])
 
-    assert only_job(store).metrics["MSE"] == float(number)
+        assert only_job(store, name).metrics["MSE"] == float(number), number
 
 
 def test_an_integer_beyond_every_float_harms_no_other_metric(store):
@@ -144,14 +149,20 @@ def test_an_integer_beyond_every_float_harms_no_other_metric(store):
     assert only_job(store).metrics["MSE"] == 0.5
 
 
-@pytest.mark.parametrize("count", [2**31 - 1, 2**31, 2**53 - 1])
-def test_counts_beyond_32_bits_are_kept(store, count):
-    store.add_events([event("job_start", "j", epochs_total=count), epoch("j", count)])
-    store.add_events([event("batch_start", n_total_jobs=count), event("job_done", "j", train_epochs=count)])
+def test_counts_beyond_32_bits_are_kept(store):
+    for name, count in enumerate_projects([2**31 - 1, 2**31, 2**53 - 1]):
+        store.add_events(
+            [
+                event("job_start", "j", project=name, epochs_total=count),
+                epoch("j", count, project=name),
+                event("batch_start", project=name, n_total_jobs=count),
+                event("job_done", "j", project=name, train_epochs=count),
+            ]
+        )
 
-    detail = only_job(store)
+        job = only_job(store, name)
 
-    assert detail.summary.epochs_total == detail.summary.train_epochs == detail.epochs[0].epoch == count
+        assert job.summary.epochs_total == job.summary.train_epochs == job.epochs[0].epoch == count
 
 
 @pytest.mark.parametrize(
