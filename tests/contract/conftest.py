@@ -1,11 +1,14 @@
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import statements  # noqa: F401 - its import is what counts
 from unit.server.wire import NOW_US
 
-from argus_server.storage.store import SqlStore, open_store
+if TYPE_CHECKING:
+    from argus_server.storage.store import SqlStore
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -34,7 +37,14 @@ def new_database(
 
 @pytest.fixture
 def new_store(new_database: Callable[..., str]) -> Iterator[Callable[..., SqlStore]]:
-    """Return a function that opens a store, in a database of its own unless one is named."""
+    """Return a function that opens a store, in a database of its own unless one is named.
+
+    What it imports waits for the first store: the process that hands out the tests reads this file, too.
+    """
+    import statements  # noqa: F401 - its import is what counts
+
+    from argus_server.storage.store import open_store
+
     stores: list[SqlStore] = []
 
     def make(place: str | None = None, **changes: int) -> SqlStore:
