@@ -119,7 +119,7 @@ class Reporter:
         self._experiment_type = experiment_type
         self._command = command
         self._url = _given(url) or settings.url
-        self._token = _given(token) or settings.token
+        self._token = token if _given(token) else settings.token  # not its text: what is no token is said
         self._transport = sensible(_transport, "transport", transport, None)
         self._dry_run = _switch("dry_run", dry_run, settings.dry_run)
         self._directory = settings.journal_directory

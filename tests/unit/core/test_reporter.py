@@ -291,6 +291,14 @@ def test_a_call_whose_deadline_has_passed_waits_for_nothing(caplog):
     assert "timeout_s" not in caplog.text
 
 
+def test_what_is_no_text_is_no_token_whatever_it_looks_like(caplog):
+    with Reporter("x", url="http://127.0.0.1:9", token=b"secret", flush_timeout_s=0) as reporter:
+        reporter.job("j").done({})
+
+    assert "is no token" in caplog.text
+    assert "secret" not in caplog.text
+
+
 @pytest.mark.parametrize("argument", ["project", "batch_id", "url", "token"])
 def test_what_is_false_is_not_given_and_what_cannot_say_whether_it_is_raises_nothing(argument, transport):
     usual = Reporter("x", transport=transport)
