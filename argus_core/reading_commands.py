@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 from click.core import ParameterSource
@@ -186,6 +186,7 @@ def _print_table(
     if console.is_terminal and _width(console, table) > console.width:
         table = table_of(columns, rows, folds_names=True)
     else:
+        _settle_widths(table)
         console.width = max(console.width, _width(console, table))
     console.print(table, crop=False)
     for name in unknown:
@@ -232,6 +233,16 @@ def _chosen(
     return [first, *(column for column in others if column not in rest), *rest], unknown
 
 
+def _settle_widths(table: Table) -> None:
+    """Give every column the width of its widest text.
+
+    Rich finds the same, but looks at every cell three times for it: half of the time of a long table.
+    """
+    for column in table.columns:
+        texts = cast("list[Text]", [column.header, *column.cells])
+        column.width = max(text.cell_len for text in texts)
+
+
 def _width(console: Console, table: Table) -> int:
     return console.measure(table, options=console.options.update(width=_WIDEST)).maximum
 
@@ -247,7 +258,7 @@ def table_of(
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column(plain("#"), justify="right", no_wrap=True)
     for column in columns:
         unit = f" {column['unit']}" if column["unit"] else ""
         arrow = f" {_ARROWS[column['direction']]}" if column["direction"] in _ARROWS else ""
