@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 from contract.plans import plans_of_reads
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 from thorough import examples
@@ -97,7 +97,16 @@ def in_memory(store, project, view):
 numbered = itertools.count()
 
 
+NO_NUMBER = [
+    (None, None, None, {}, False, 0),
+    ("a", None, None, {"MSE": 0.5}, False, 0),
+    ("a", "a", None, {"MSE": True}, False, 0),
+    ("b", None, None, {"MSE": 0.5}, False, 0),
+]
+
+
 @given(jobs=jobs, view=views, page=st.integers(1, 3))
+@example(jobs=NO_NUMBER, view=View(group="job"), page=1)  # the only dataset with a name has no number
 @settings(
     max_examples=examples(120), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )

@@ -548,9 +548,10 @@ class IndexedBoard:
         )
         mean = func.avg(cast(_metric.value, Float))
         query = select(_job.model, _job.dataset, mean).select_from(table).where(*here)
-        means = {
+        means: dict[tuple[str, str], float | None] = {
             (model or "", dataset or ""): value
             for model, dataset, value in self._connection.execute(query.group_by(_job.model, _job.dataset))
+            if value is not None  # no number at all, or below one that is not finite
         }
         odd = select(_job.model, _job.dataset, _job.batch_id, _job.metrics).select_from(table)
         odd = odd.where(*here, _metric.value.is_(None))
