@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from torch.utils.data import DataLoader, TensorDataset
 
 from argus_integrations.accelerate import ArgusTracker
+from integration.gloo_exit import let_gloo_finish_at_exit
 
 X = torch.linspace(-1, 1, 64).reshape(-1, 2)
 
@@ -44,4 +45,5 @@ def main(failing_rank: int | None) -> None:
 
 
 if __name__ == "__main__":
+    let_gloo_finish_at_exit()
     main(int(sys.argv[1]) if len(sys.argv) > 1 else None)

@@ -639,8 +639,12 @@ class Run:
         self.home = home
 
     def __call__(self, *arguments):
-        environment = {**os.environ, "ARGUS_HOME": str(self.home), "PYTHONPATH": str(ROOT)}
-        environment["OMP_NUM_THREADS"] = "1"
+        environment = {
+            **os.environ,
+            "ARGUS_HOME": str(self.home),
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests"))),
+            "OMP_NUM_THREADS": "1",
+        }
         process = subprocess.run(
             [sys.executable, *arguments], env=environment, capture_output=True, text=True, timeout=120
         )
