@@ -6,10 +6,10 @@ import sys
 
 import torch
 from accelerate import Accelerator
+from integration.gloo_exit import let_gloo_finish_at_exit
 from torch.utils.data import DataLoader, TensorDataset
 
 from argus_integrations.accelerate import ArgusTracker
-from integration.gloo_exit import let_gloo_finish_at_exit
 
 X = torch.linspace(-1, 1, 64).reshape(-1, 2)
 
