@@ -12,8 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+import scipy  # `scipy.special` loads when it is first used, and takes 20 MB
 from numpy.typing import NDArray
-from scipy import special
 
 from argus_server.ranking.aggregate import Entry, Measure
 from argus_server.ranking.board import tied
@@ -90,5 +90,5 @@ def _welch(apart: Floats, a: Floats, b: Floats, n_a: Floats, n_b: Floats) -> NDA
     """Return the two-sided p of differences, given the squared standard errors; 0 or 1 without any."""
     error = a + b
     freedom = error**2 / (a**2 / (n_a - 1) + b**2 / (n_b - 1))
-    p = 2 * special.stdtr(freedom, -apart / np.sqrt(error))
+    p = 2 * scipy.special.stdtr(freedom, -apart / np.sqrt(error))
     return np.where(error > 0, np.nan_to_num(p, nan=0.0), np.where(apart > 0, 0.0, 1.0))

@@ -29,8 +29,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
+import scipy  # `scipy.special` loads when it is first used, and takes 20 MB
 from numpy.typing import NDArray
-from scipy import special
 
 from argus_core.events import number_or_none
 from argus_server.errors import BadView
@@ -178,7 +178,7 @@ class _Spread:
         if not error > 0:
             return Change(self.mean, self.mean, self.mean, math.inf, level)
         freedom = 1 / sum((part / error) ** 4 / (n - 1) for part, n in self.errors)
-        half = float(special.stdtrit(freedom, 1 - alpha)) * error
+        half = float(scipy.special.stdtrit(freedom, 1 - alpha)) * error
         return Change(self.mean, _within(self.mean - half), _within(self.mean + half), freedom, level)
 
     def by(self, unit: float, *, excess: float) -> _Spread:

@@ -6,7 +6,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from scipy import special
+import scipy  # `scipy.special` loads when it is first used, and takes 20 MB
 
 from argus_server.ranking.statistics.comparisons import EXACT, Floats, Ties, outcomes
 from argus_server.weighed import WeighedCache
@@ -30,7 +30,7 @@ _DRAWN = WeighedCache(8 * 1024 * 1024)
 
 @lru_cache(maxsize=4096)
 def _t_quantile(freedom: int, confidence: float) -> float:
-    return float(special.stdtrit(freedom, (1 + confidence) / 2))
+    return float(scipy.special.stdtrit(freedom, (1 + confidence) / 2))
 
 
 def t_half_width(std: float | None, n: int, confidence: float = 0.95) -> float | None:

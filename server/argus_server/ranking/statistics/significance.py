@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import special
+import scipy  # `scipy.special` loads when it is first used, and takes 20 MB
 
 from argus_server.ranking.statistics.comparisons import EXACT, Floats, Ties
 from argus_server.weighed import WeighedCache
@@ -70,7 +70,7 @@ def friedman(ranks: Floats, *, tie_corrected: bool = True) -> Friedman:
     if room <= _ROUNDING * n * (k - 1):
         return Friedman(chi2, math.inf, math.exp(_log_chance_to_agree(ranks)), n, k)
     f = (n - 1) * chi2 / room
-    return Friedman(chi2, f, float(special.fdtrc(k - 1, (k - 1) * (n - 1), f)), n, k)
+    return Friedman(chi2, f, float(scipy.special.fdtrc(k - 1, (k - 1) * (n - 1), f)), n, k)
 
 
 def _log_chance_to_agree(ranks: Floats) -> float:
@@ -112,7 +112,7 @@ def skillings_mack(ranks: Floats, *, tie_corrected: bool = True) -> SkillingsMac
     if not freedom:
         return SkillingsMack(0.0, 0, 1.0)
     statistic = float(sums @ np.linalg.pinv(covariance, hermitian=True) @ sums)
-    return SkillingsMack(statistic, freedom, float(special.chdtrc(freedom, statistic)))
+    return SkillingsMack(statistic, freedom, float(scipy.special.chdtrc(freedom, statistic)))
 
 
 # --- do two models do the same? ----------------------------------------------------------------
@@ -167,7 +167,7 @@ def wilcoxon(a: Floats, b: Floats, ties: Ties = EXACT) -> Wilcoxon:
     spread = math.sqrt(sum(rank * rank for rank in moved)) / 4  # of sum(±rank/2)/2
     z = (min(plus, minus) - (plus + minus) / 2) / spread
     if len(moved) > _MOST_EXACT:
-        return Wilcoxon(plus, minus, float(2 * special.ndtr(-abs(z))), len(moved), z, is_exact=False)
+        return Wilcoxon(plus, minus, float(2 * scipy.special.ndtr(-abs(z))), len(moved), z, is_exact=False)
     return Wilcoxon(plus, minus, _tail(moved, min(above, below)), len(moved), z, is_exact=True)
 
 
@@ -240,9 +240,7 @@ def holm(p_values: Sequence[float] | Floats, *, of: int | None = None) -> Floats
 @lru_cache(maxsize=256)
 def _studentized(k: int, alpha: float) -> float:
     """Return the upper quantile of the range of k standard normal numbers."""
-    from scipy import optimize  # 24 MB of memory, which a server without such a diagram does not need
-
-    return float(optimize.brentq(lambda q: _range_above(q, k) - alpha, 1e-6, 60, xtol=1e-12))
+    return float(scipy.optimize.brentq(lambda q: _range_above(q, k) - alpha, 1e-6, 60, xtol=1e-12))
 
 
 def _range_above(q: float, k: int) -> float:
@@ -252,7 +250,8 @@ def _range_above(q: float, k: int) -> float:
     vanishes at both ends, where the trapezoidal rule is as exact as floats are.
     """
     z = np.linspace(-10 - q, 10, 4001)
-    inside = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) * (special.ndtr(z + q) - special.ndtr(z)) ** (k - 1)
+    density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    inside = density * (scipy.special.ndtr(z + q) - scipy.special.ndtr(z)) ** (k - 1)
     return 1 - k * float(inside.sum()) * float(z[1] - z[0])
 
 
