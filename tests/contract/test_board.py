@@ -57,10 +57,20 @@ views = st.builds(
     model=st.sampled_from([(), (), ("a",), ("a", "")]),
     dataset=st.sampled_from([(), (), ("b",), ("x" * 70 + "1", "B")]),
     batch=st.sampled_from([(), (), ("b1",)]),
-    seed=st.sampled_from([(), (), ("2",)]),
+    seed=st.sampled_from([(), (), ("2",), ("", "0")]),
     host=st.sampled_from([(), (), ("h1",)]),
-    q=st.sampled_from(["", "", "A", "_", "%"]),
-    where=st.sampled_from([(), (), (Condition("MSE", "<", 0.5),), (Condition("accuracy", ">=", 0.25),)]),
+    user=st.sampled_from([(), (), (), ("ann",), ("",)]),
+    q=st.sampled_from(["", "", "A", "É", "j1", "_", "%"]),
+    where=st.sampled_from(
+        [
+            (),
+            (),
+            (Condition("MSE", "<", 0.5),),
+            (Condition("accuracy", ">=", 0.25),),
+            (Condition("MSE", "<=", 0.5), Condition("mine", ">", -1)),
+            (Condition("absent", ">", 0),),
+        ]
+    ),
 )
 
 
@@ -82,7 +92,10 @@ def events_of(project, jobs):
         if fails:
             of_job.append(failed(name, at=50, batch=batch, project=project))
         events += [
-            structs.replace(item, source=Source(project=project, host=f"h{number % 3}")) for item in of_job
+            structs.replace(
+                item, source=Source(project=project, host=f"h{number % 3}", user=("ann", None)[number % 2])
+            )
+            for item in of_job
         ]
     return events
 
@@ -105,17 +118,18 @@ NO_NUMBER = [
 ]
 
 
-@given(jobs=jobs, view=views, page=st.integers(1, 3))
-@example(jobs=NO_NUMBER, view=View(group="job"), page=1)  # the only dataset with a name has no number
+@given(jobs=jobs, view=views, page=st.integers(1, 3), few=st.sampled_from([0, 2, 2000]))
+@example(jobs=NO_NUMBER, view=View(group="job"), page=1, few=0)  # the only dataset with a name has no number
 @settings(
     max_examples=examples(120), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
-def test_every_view_is_the_one_that_is_ranked_in_memory(store, jobs, view, page):
+def test_every_view_is_the_one_that_is_ranked_in_memory(store, jobs, view, page, few):
     project = f"p{next(numbered)}"
     fill(store, project, jobs)
     expected = in_memory(store, project, view)
 
     with store.queries.board(project, view) as board:
+        board.few = few
         whole, leads = rank(view, board), leader(view, board)
         named = {field: board.names(field) for field in FACETS}
         one = View(sort=view.sort, order=view.order, then=view.then, page=page)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
 
@@ -24,7 +25,6 @@ from sqlalchemy import (
     exists,
     func,
     literal,
-    or_,
     select,
     tuple_,
 )
@@ -49,19 +49,21 @@ from argus_server.ranking.order import Standing, text_number
 from argus_server.ranking.registry import Settings
 from argus_server.ranking.table import DoneJob, MetricKey
 from argus_server.ranking.values import finite, flatten
-from argus_server.ranking.view import Condition
 from argus_server.storage import schema
 from argus_server.storage.facts import ALL_JOBS, CONTESTS, SAMPLE, FactsCache
-from argus_server.storage.folding import EVERY, FACETS, LISTED
+from argus_server.storage.folding import EVERY, LISTED
 from argus_server.storage.meanings import read_meaning
-from argus_server.storage.statements import among, chunks, contains, fetch
+from argus_server.storage.passing import Filters
+from argus_server.storage.statements import among, chunks, fetch
 from argus_server.storage.unfinished import unfinished_cells
 
 __all__ = ["IndexedBoard", "done_jobs", "read_keys"]
 
-_FEW = 2000
-"""Up to this many rows that pass the filters are sorted; more are met soon enough on a walk."""
 _KEPT_JOBS = 5000
+_FEW = 2000
+_WALKED = 80
+"""Where `few` rows pass, a page of 200 is met after `200 * all / few` steps, each of which costs two fifths
+of looking one of the few up: both ways cost the same where `few` is the root of 80 times all."""
 
 T = TypeVar("T")
 
@@ -104,15 +106,12 @@ class _Light:
         return Cursor(self.segment, self.value, self.number, self.place)
 
 
-def _light(number: int, standing: int, place: bytes, key: int | None, value: float | None) -> _Light:
-    """Return what the walk knows of a job. `key` is None without the metric, `value` if it is no number."""
-    late = 3 if standing == Standing.SUPERSEDED else 0
-    kind = 2 if key is None else 1 if value is None else 0
-    return _Light(late + kind, number, value, bytes(place) if kind == 2 else b"")
-
-
 class IndexedBoard:
-    """See `Board`. Lives as long as the transaction of its connection: one moment of the database."""
+    """See `Board`. Lives as long as the transaction of its connection: one moment of the database.
+
+    Attributes:
+        few: up to this many rows that pass the filters are sorted; more are met soon enough on a walk.
+    """
 
     def __init__(
         self, connection: Connection, project: Mapping[Any, Any], cache: FactsCache, now: int
@@ -126,7 +125,9 @@ class IndexedBoard:
         self._key_ids, self.keys = self.memo("keys", lambda: read_keys(connection, self._id, self.settings))
         self._keys_by_id = {key_id: key for key, key_id in self._key_ids.items()}
         self._counted: dict[tuple[Order, Wanted], array[int] | None] = {}
-        self._found: dict[tuple[str, Wanted], list[_Light] | None] = {}
+        self._found: dict[tuple[str, Wanted], list[_Light]] = {}
+        self._filters = Filters(self._id, self._key_ids, self.names)
+        self.few = max(_FEW, math.isqrt(_WALKED * sum(n for _, n in self.names(EVERY))))
 
     def memo(self, name: str, make: Callable[[], T]) -> T:
         """See `Board.memo`."""
@@ -169,19 +170,19 @@ class IndexedBoard:
 
     def total(self, wanted: Wanted) -> int:
         """See `Board.total`."""
-        if wanted.is_everything:
-            return sum(n for _, n in self.names(EVERY))
-        single = [name for name in FACETS if wanted == Wanted(**{name: getattr(wanted, name)})]
-        if single:
-            values = getattr(wanted, single[0])
-            return sum(n for value, n in self.names(single[0]) if value in values)
-        for (_, asked), found in self._found.items():
-            if asked == wanted and found is not None:
-                return len(found)
-        return self.memo(f"total of {wanted}", lambda: self._count(wanted))
+        known = self._filters.total(wanted)
+        return self._passing(wanted)[0] if known is None else known
 
-    def _count(self, wanted: Wanted) -> int:
-        return int(self._connection.scalar(self._listed(select(func.count()), wanted)) or 0)
+    def _passing(self, wanted: Wanted) -> tuple[int, array[int] | None]:
+        """Return how many jobs pass, and which, if they are few."""
+        return self.memo(f"passing {wanted}, {self.few} at most", lambda: self._pass(wanted))
+
+    def _pass(self, wanted: Wanted) -> tuple[int, array[int] | None]:
+        passing = self._filters.passing(wanted).cte("passing")
+        total = select(func.count()).select_from(passing.alias()).scalar_subquery()
+        rows = self._connection.execute(select(passing.c.job_no, total).limit(self.few + 1)).all()
+        few = array("q", (number for number, _ in rows)) if len(rows) <= self.few else None
+        return rows[0][1] if rows else 0, few
 
     # --- rows ---------------------------------------------------------------------------------
 
@@ -225,26 +226,37 @@ class IndexedBoard:
                 what = _job.seed_place if column.by == "seed" else _bytewise(self._connection, name)
                 ordering.append(name.is_(None))
             ordering.append(what.desc() if column.descends else what)
-        query = self._listed(select(_job.job_no), wanted, table)
+        query = self._filters.listed(select(_job.job_no), wanted, table)
         return query.order_by(*ordering, _job.place, _job.job_no)
 
     def _few(self, order: Order, wanted: Wanted) -> list[_Light] | None:
-        """Return the jobs that pass, if they are few; None if they are many, or if nobody needs to know.
-
-        One statement reads all that sorts them: looked up by their numbers afterwards, SQLite would
-        walk every job of the project for each chunk of them.
-        """
+        """Return the jobs that pass, if they are few; None if they are many, or if nobody needs to know."""
         if wanted.is_everything or wanted == Wanted(dataset=wanted.dataset):
             return None
+        known = self._filters.total(wanted)
+        numbers = self._passing(wanted)[1] if known is None or known <= self.few else None
+        if numbers is None:
+            return None
         if (order.by, wanted) not in self._found:
-            same = and_(_metric.project_id == _job.project_id, _metric.job_no == _job.job_no)
-            table = schema.job.outerjoin(
-                schema.job_metric, and_(same, _metric.key_id == self._key_ids[order.by])
-            )
-            query = select(_job.job_no, _job.standing, _job.place, _metric.key_id, _metric.value)
-            rows = self._connection.execute(self._listed(query, wanted, table).limit(_FEW + 1)).all()
-            self._found[order.by, wanted] = None if len(rows) > _FEW else [_light(*row) for row in rows]
+            self._found[order.by, wanted] = self._with_values(self._key_ids[order.by], numbers)
         return self._found[order.by, wanted]
+
+    def _with_values(self, key_id: int, numbers: Sequence[int]) -> list[_Light]:
+        """Return these jobs as the walk of a metric would."""
+        found: list[_Light] = []
+        without: dict[int, int] = {}
+        for some in chunks(numbers):
+            values = {"project": self._id, "key": key_id}
+            for number, standing, key, value in fetch(self._connection, _values_of(), values, some):
+                late = 3 if standing == Standing.SUPERSEDED else 0
+                if key is None:
+                    without[number] = late + 2
+                else:
+                    found.append(_Light(late + (value is None), number, value))
+        for some in chunks(sorted(without)):
+            for number, place, _ in fetch(self._connection, _places_of(), {"project": self._id}, some):
+                found.append(_Light(without[number], number, None, bytes(place)))
+        return found
 
     def _sorted(self, order: Order, few: Sequence[_Light], after: Cursor | None) -> list[_Light]:
         """Return these jobs in order, those after the cursor."""
@@ -287,60 +299,22 @@ class IndexedBoard:
                 _metric.job_no == _job.job_no,
                 _metric.key_id == key_id,
             )
-            missing = self._listed(select(_job.job_no, _job.place), wanted)
+            missing = self._filters.listed(select(_job.job_no, _job.place), wanted)
             return missing.where(_job.standing == int(standing), ~has).order_by(_job.place, _job.job_no)
         conditions = [_metric.project_id == self._id, _metric.key_id == key_id]
         conditions += [_metric.standing == int(standing)]
         conditions += [_metric.value.is_(None) if kind == 1 else _metric.value.is_not(None)]
+        if wanted.dataset:
+            conditions.append(_metric.dataset_no.in_([text_number(name) for name in wanted.dataset]))
         query: Select[Any] = select(_metric.job_no, _metric.value)
-        if wanted == Wanted(dataset=wanted.dataset):
-            if wanted.dataset:
-                conditions.append(_metric.dataset_no.in_([text_number(name) for name in wanted.dataset]))
-        else:
+        if self._filters.needs_job(replace(wanted, dataset=())):
             same = and_(_job.project_id == _metric.project_id, _job.job_no == _metric.job_no)
             query = query.select_from(schema.job_metric.join(schema.job, same))
-            conditions += self._conditions(wanted)
+            conditions += self._filters.columns(replace(wanted, dataset=()))
+        conditions += self._filters.bounds(wanted, _metric)
         columns = [_metric.value, _metric.job_no] if kind == 0 else [_metric.job_no]
         return query.where(*conditions).order_by(
             *(column.desc() if order.descends else column for column in columns)
-        )
-
-    def _listed(self, query: Select[Any], wanted: Wanted, table: FromClause = schema.job) -> Select[Any]:
-        return query.select_from(table).where(
-            _job.project_id == self._id, _job.standing != int(Standing.ABSENT), *self._conditions(wanted)
-        )
-
-    def _conditions(self, wanted: Wanted) -> list[Any]:
-        """Return what a job must be, to be shown."""
-        numbers = ((_job.model_no, wanted.model), (_job.dataset_no, wanted.dataset))
-        conditions: list[Any] = [
-            column.in_([text_number(name) for name in names]) for column, names in numbers if names
-        ]
-        if wanted.batch:
-            conditions.append(_job.batch_id.in_(wanted.batch))
-        for column, values in ((_job.seed, wanted.seed), (_job.host, wanted.host), (_job.user, wanted.user)):
-            if values:
-                conditions.append(func.coalesce(column, "").in_(values))
-        if wanted.text:
-            named = (_job.model, _job.dataset, _job.job_id, _job.batch_id)
-            conditions.append(or_(*(contains(column, wanted.text) for column in named)))
-        return conditions + [self._holds(condition) for condition in wanted.conditions]
-
-    def _holds(self, condition: Condition) -> Any:
-        """Return whether a job has a metric within a bound, as a condition on its row."""
-        other = schema.job_metric.alias().c
-        bound = literal(condition.bound, Float)
-        compared = {
-            "<": other.value < bound,
-            "<=": other.value <= bound,
-            ">": other.value > bound,
-            ">=": other.value >= bound,
-        }[condition.sign]
-        return exists().where(
-            other.project_id == _job.project_id,
-            other.job_no == _job.job_no,
-            other.key_id == self._key_ids.get(condition.key, -1),
-            compared,
         )
 
     def _load(self, numbers: Sequence[int]) -> list[Placed]:
@@ -577,6 +551,25 @@ def _better(*, higher: bool) -> Select[Any]:
 
 
 # --- rows -------------------------------------------------------------------------------------
+
+
+@cache
+def _values_of() -> Select[Any]:
+    """Return the SELECT of one metric of jobs, by their numbers; its key is NULL where a job has none."""
+    same = and_(_metric.project_id == _job.project_id, _metric.job_no == _job.job_no)
+    table = schema.job.outerjoin(schema.job_metric, and_(same, _metric.key_id == bindparam("key")))
+    query = select(_job.job_no, _job.standing, _metric.key_id, _metric.value).select_from(table)
+    return query.where(_job.project_id == bindparam("project"), among(_job.job_no))
+
+
+@cache
+def _places_of() -> Select[Any]:
+    """Return the SELECT of where jobs stand by name, by their numbers.
+
+    The last column makes SQLite look them up: without it, it reads the whole of an index that has all others.
+    """
+    query = select(_job.job_no, _job.place, _job.first_event_us)
+    return query.where(_job.project_id == bindparam("project"), among(_job.job_no))
 
 
 @cache

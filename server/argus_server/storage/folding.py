@@ -41,7 +41,7 @@ from argus_server.storage.statements import (
 
 __all__ = ["EVERY", "FACETS", "FOLD_VERSION", "LISTED", "fold_events"]
 
-FOLD_VERSION = 2
+FOLD_VERSION = 3
 """Raised with every change of what the projections hold: opening a database then makes them anew."""
 FACETS = {
     "model": "model",

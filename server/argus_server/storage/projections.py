@@ -306,6 +306,8 @@ class _State:
 
 
 _SOURCE_COLUMNS = ("host", "user", "commit", "command")
+_NUMBERED = ("model", "dataset", "seed", "host", "user")
+"""The columns of a job that have a number, by which the leaderboard finds it."""
 
 
 class JobState(_State):
@@ -367,15 +369,14 @@ class JobState(_State):
     def _numbers(self) -> dict[str, Any]:
         """Return how the leaderboard finds the job. Whether a later job supersedes it is not known here."""
         listed = self.status == "done" and not self.values.get("fast_dev_run")
-        names = (self.values.get("model"), self.values.get("dataset"), self.values.get("seed"))
+        names = tuple(self.values.get(name) for name in _NUMBERED)
         if names != self._numbered:
             self._numbered = names
             self._places = {
-                "place": place_of(*names),
+                **{f"{column}_no": text_number(name) for column, name in zip(_NUMBERED, names, strict=True)},
+                "place": place_of(*names[:3]),
                 "seed_place": seed_place_of(names[2]),
-                "model_no": text_number(names[0]),
-                "dataset_no": text_number(names[1]),
-                "replica_no": replica_number(*names),
+                "replica_no": replica_number(*names[:3]),
             }
         return {"standing": int(Standing.COUNTS if listed else Standing.ABSENT), **self._places}
 

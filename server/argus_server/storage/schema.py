@@ -165,6 +165,9 @@ job = Table(
     Column("seed_place", LargeBinary, nullable=False),
     Column("model_no", BigInteger, nullable=False),
     Column("dataset_no", BigInteger, nullable=False),
+    Column("seed_no", BigInteger, nullable=False),
+    Column("host_no", BigInteger, nullable=False),
+    Column("user_no", BigInteger, nullable=False),
     Column("replica_no", BigInteger),
     Column("config", Text),
     Column("tags", Text),
@@ -184,16 +187,30 @@ job = Table(
     UniqueConstraint("project_id", "batch_id", "job_id"),
     Index(None, "project_id", "status", "last_event_us"),
     Index("ix_job_standing", "project_id", "standing", "place", "job_no"),
-    Index("ix_job_model_no", "project_id", "model_no"),
-    Index("ix_job_dataset_no", "project_id", "dataset_no"),
+    Index("ix_job_model_no", "project_id", "model_no", "standing", "job_no"),
+    Index("ix_job_dataset_no", "project_id", "dataset_no", "standing", "job_no"),
     Index("ix_job_replica_no", "project_id", "replica_no"),
+    Index(
+        "ix_job_filter",
+        "project_id",
+        "job_no",
+        "standing",
+        "model_no",
+        "dataset_no",
+        "seed_no",
+        "host_no",
+        "user_no",
+        "batch_id",
+        "job_id",
+    ),
 )
 """One row per (batch_id, job_id).
 
 `job_no` is its short name inside the database, the same in whatever order events came: see
 `ranking.order`. `standing` says what the leaderboard makes of it. `place` is where it stands among its
-like by name, `seed_place` by its seed. The numbers of its model, of its dataset, and of the three that
-make repetitions of one thing (`replica_no`, NULL where one of them is unknown) fit any index.
+like by name, `seed_place` by its seed. The numbers of its model, dataset, seed, host and user, and of the
+three that make repetitions of one thing (`replica_no`, NULL where one of them is unknown) fit any index.
+`ix_job_filter` has all that the leaderboard filters by: a twentieth of the bytes of the rows.
 `untested_us` is when the end of its batch has said of it that it has no result.
 """
 

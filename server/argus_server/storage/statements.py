@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Executable, Select, Table, bindparam, func, select, update
+from sqlalchemy import Connection, Executable, Select, Table, bindparam, func, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
 from argus_server.storage.dialect import upsert
@@ -297,5 +297,9 @@ def _all_but(table: Table, keys: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def contains(column: Any, text: str) -> Any:
-    """Return whether a text column contains some text, whatever its case; `%` and `_` mean themselves."""
-    return func.lower(column).contains(text.lower(), autoescape=True)
+    """Return whether a text column contains some text, whatever its case; `%` and `_` mean themselves.
+
+    SQLite does not know the case of letters beyond ASCII: they are found as written, or in lower case.
+    """
+    found = func.lower(column).contains(text.lower(), autoescape=True)
+    return found if text.isascii() else or_(found, column.contains(text, autoescape=True))
