@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import urlencode
 
 from argus_server.ranking.board import Board, Wanted
 from argus_server.ranking.order import natural_seed
@@ -13,7 +14,7 @@ from argus_server.storage.credentials import Grant
 from argus_server.storage.queries import Queries
 from argus_server.urls import path_to
 
-__all__ = ["Facet", "FacetValue", "Hiding", "condition_units", "facets", "hiding", "raw_units"]
+__all__ = ["Facet", "FacetValue", "Hiding", "condition_units", "facets", "hiding", "raw_units", "toggling"]
 
 _MOST_VALUES = 40
 _COUNTED_ROWS = 20_000
@@ -21,6 +22,8 @@ _COUNTED_ROWS = 20_000
 _MOST_TRIED = 12
 _FACETS = ("model", "dataset", "batch", "seed", "host", "user")
 _SOURCE = ("host", "user")
+_HERE = "\0"
+"""Where in a link the values of a filter belong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +70,29 @@ def _facet(view: View, project: str, name: str, counts: dict[str, int]) -> Facet
     chosen = getattr(view, name)
     usual = sorted(counts, key=lambda value: (value not in chosen, -counts[value], value))[:_MOST_VALUES]
     listed = sorted(usual, key=natural_seed if name == "seed" else str)
-    values = [
-        FacetValue(value, counts[value], _toggled(view, project, name, value), value in chosen)
-        for value in listed
-    ]
+    href = toggling(view, name, "p", project, "leaderboard")
+    values = [FacetValue(value, counts[value], href(value), value in chosen) for value in listed]
     return Facet(name, values, len(counts) - len(values))
 
 
-def _toggled(view: View, project: str, name: str, value: str) -> str:
+def toggling(view: View, name: str, *path: str) -> Callable[[str], str]:
+    """Return what leads to this view with a value of a filter chosen, or no longer chosen.
+
+    The rest of the link is written once: a page has a hundred of them.
+    """
     chosen = getattr(view, name)
-    toggled = tuple(item for item in chosen if item != value) if value in chosen else (*chosen, value)
-    return path_to("p", project, "leaderboard", query=view.query(page=1, **{name: toggled}))
+    pairs = view.query(page=1, **{name: (_HERE,)})
+    here = pairs.index((name, _HERE))
+    before, after = urlencode(pairs[:here]), urlencode(pairs[here + 1 :])
+    start = path_to(*path)
+
+    def href(value: str) -> str:
+        toggled = [item for item in chosen if item != value] if value in chosen else [*chosen, value]
+        own = urlencode([(name, item) for item in toggled if item])
+        query = "&".join(part for part in (before, own, after) if part)
+        return f"{start}?{query}" if query else start
+
+    return href
 
 
 def raw_units(table: RankedTable) -> list[tuple[str, str, str]]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from argus_server.pages.board_filters import Facet, FacetValue
+from argus_server.pages.board_filters import Facet, FacetValue, toggling
 from argus_server.ranking.order import natural_seed
 from argus_server.ranking.view import View
 from argus_server.storage.credentials import Grant
 from argus_server.storage.job_lists import JobFacet
-from argus_server.urls import path_to
 
 __all__ = ["MOST_VALUES", "fields_for", "link_facets"]
 
@@ -32,15 +31,7 @@ def link_facets(view: View, project: str, facets: Sequence[JobFacet]) -> list[Fa
         if len(counts) < 2 and not chosen:
             continue
         names = sorted({*counts, *chosen}, key=natural_seed if facet.name == "seed" else str)
-        values = [
-            FacetValue(name, counts.get(name, 0), _toggled(view, project, facet.name, name), name in chosen)
-            for name in names
-        ]
+        href = toggling(view, facet.name, "p", project, "jobs")
+        values = [FacetValue(name, counts.get(name, 0), href(name), name in chosen) for name in names]
         found.append(Facet(facet.name, values, max(0, facet.total - len(facet.counts))))
     return found
-
-
-def _toggled(view: View, project: str, name: str, value: str) -> str:
-    chosen = getattr(view, name)
-    toggled = tuple(item for item in chosen if item != value) if value in chosen else (*chosen, value)
-    return path_to("p", project, "jobs", query=view.query(page=1, **{name: toggled}))

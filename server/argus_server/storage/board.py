@@ -427,37 +427,30 @@ class IndexedBoard:
         counted = {}
         for dataset, values in by_dataset.items():
             best, worst = (max(values), min(values)) if higher else (min(values), max(values))
-            if self._has_better(key, dataset, best, higher=higher, count=limit):
+            if self._better_than(key, dataset, best, higher=higher, skip=limit - 1, limit=1):
                 counted.update({(dataset, value): limit for value in values})
                 continue
-            top = self._better_values(key, dataset, worst, higher=higher, limit=limit)
+            top = self._better_than(key, dataset, worst, higher=higher, limit=limit)
             for value in values:
                 count = count_better(top, value, higher=higher, resolution=self.settings.resolution(key))
                 counted[dataset, value] = min(count, limit)
         return counted
 
-    def _has_better(self, key: str, dataset: str, value: float, *, higher: bool, count: int) -> bool:
-        """Whether so many values of a dataset are better than one: the database skips them by itself."""
-        query = _better(higher=higher).offset(count - 1).limit(1)
-        return self._connection.scalar(query, self._than(key, dataset, value, higher=higher)) is not None
-
-    def _better_values(
-        self, key: str, dataset: str, than: float, *, higher: bool, limit: int
+    def _better_than(
+        self, key: str, dataset: str, value: float, *, higher: bool, skip: int = 0, limit: int
     ) -> Sequence[float]:
-        """Return the values of a dataset that are better than one, ascending, the best `limit` of them."""
-        found = self._connection.scalars(
-            _better(higher=higher).limit(limit), self._than(key, dataset, than, higher=higher)
-        )
-        values = array("d", found)
-        return values[::-1] if higher else values
-
-    def _than(self, key: str, dataset: str, value: float, *, higher: bool) -> dict[str, Any]:
-        return {
+        """Return the values of a dataset that are better than one, ascending: the best but for `skip`."""
+        asked = {
             "project": self._id,
             "key": self._key_ids[key],
             "dataset": text_number(dataset),
             "bound": better_than(value, higher=higher, resolution=self.settings.resolution(key)),
+            "skip": skip,
+            "limit": limit,
         }
+        found = fetch(self._connection, _better(higher=higher), asked)
+        values = array("d", [number for (number,) in found])
+        return values[::-1] if higher else values
 
     def values(self, key: str) -> Mapping[str, Sequence[float]]:
         """See `Board.values`."""
@@ -547,7 +540,11 @@ def _better(*, higher: bool) -> Select[Any]:
         _metric.standing == int(Standing.COUNTS),
         _metric.value > bound if higher else _metric.value < bound,
     )
-    return query.order_by(_metric.value.desc() if higher else _metric.value)
+    return (
+        query.order_by(_metric.value.desc() if higher else _metric.value)
+        .limit(bindparam("limit"))
+        .offset(bindparam("skip"))
+    )
 
 
 # --- rows -------------------------------------------------------------------------------------
