@@ -14,7 +14,17 @@ from argus_server.storage.credentials import Grant
 from argus_server.storage.queries import Queries
 from argus_server.urls import path_to
 
-__all__ = ["Facet", "FacetValue", "Hiding", "condition_units", "facets", "hiding", "raw_units", "toggling"]
+__all__ = [
+    "Facet",
+    "FacetValue",
+    "Hiding",
+    "choosing",
+    "condition_units",
+    "facets",
+    "hiding",
+    "raw_units",
+    "toggling",
+]
 
 _MOST_VALUES = 40
 _COUNTED_ROWS = 20_000
@@ -76,23 +86,32 @@ def _facet(view: View, project: str, name: str, counts: dict[str, int]) -> Facet
 
 
 def toggling(view: View, name: str, *path: str) -> Callable[[str], str]:
-    """Return what leads to this view with a value of a filter chosen, or no longer chosen.
+    """Return what leads to this view with a value of a filter chosen, or no longer chosen."""
+    chosen = getattr(view, name)
+    link = choosing(view, name, *path)
+
+    def href(value: str) -> str:
+        return link([item for item in chosen if item != value] if value in chosen else [*chosen, value])
+
+    return href
+
+
+def choosing(view: View, name: str, *path: str) -> Callable[[Sequence[str]], str]:
+    """Return what leads to this view with other values of a filter.
 
     The rest of the link is written once: a page has a hundred of them.
     """
-    chosen = getattr(view, name)
     pairs = view.query(page=1, **{name: (_HERE,)})
     here = pairs.index((name, _HERE))
     before, after = urlencode(pairs[:here]), urlencode(pairs[here + 1 :])
     start = path_to(*path)
 
-    def href(value: str) -> str:
-        toggled = [item for item in chosen if item != value] if value in chosen else [*chosen, value]
-        own = urlencode([(name, item) for item in toggled if item])
+    def link(values: Sequence[str]) -> str:
+        own = urlencode([(name, value) for value in values if value])
         query = "&".join(part for part in (before, own, after) if part)
         return f"{start}?{query}" if query else start
 
-    return href
+    return link
 
 
 def raw_units(table: RankedTable) -> list[tuple[str, str, str]]:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from markupsafe import Markup, escape
 
+from argus_server.pages.board_filters import choosing
 from argus_server.pages.filters import breakable
 from argus_server.pages.flags import flag_marks
 from argus_server.ranking.registry import NO_SETTINGS, Settings
@@ -53,11 +54,12 @@ class _Writer:
         self, table: RankedTable, asked: View, settings: Settings, curves: Mapping[RowKey, Markup]
     ) -> None:
         self._table = table
-        self._asked = asked
         self._settings = settings
         self._curves = curves
         self._keys = [row_key(row) for row in table.rows]
         self._names = [job_key(*key) for key in self._keys]
+        self._jobs = path_to("p", table.project, "jobs")
+        self._with_models = choosing(asked, "model", "p", table.project, "leaderboard")
         self._model = lru_cache(None)(self._model_link)
         self._dataset = lru_cache(None)(self._dataset_cell)
         self._seed = lru_cache(None)(self._seed_cell)
@@ -104,8 +106,7 @@ class _Writer:
     def _model_link(self, model: str | None) -> str:
         if model is None:
             return "—"
-        query = self._asked.query(model=(model,), page=1)
-        link = path_to("p", self._table.project, "leaderboard", query=query)
+        link = self._with_models((model,))
         return f'<a href="{escape(link)}">{breakable(self._settings.shown("model", model))}</a>'
 
     def _about_text(self, dataset: str | None, seed: str | None) -> str:
@@ -124,8 +125,7 @@ class _Writer:
             wanted = [("model", row.model or ""), ("dataset", row.dataset or ""), ("status", "done")]
             link = path_to("p", self._table.project, "jobs", query=wanted)
             return f'<td class="n"><a href="{escape(link)}">{row.n}</a></td>'
-        jobs = path_to("p", self._table.project, "jobs")
-        return f'<td class="job"><a href="{jobs}/{name}">{breakable(row.job_id)}</a></td>'
+        return f'<td class="job"><a href="{self._jobs}/{name}">{breakable(row.job_id)}</a></td>'
 
 
 def row_key(row: Row) -> RowKey:

@@ -28,6 +28,7 @@ __all__ = [
 
 _CLOCKS_DIFFER_S = 60
 _MANY_DAYS = 1e7
+_SPECIAL = re.compile("[&<>'\"]")
 _AFTER = re.compile(r"(?<=[_/.:@-])(?=\w)")
 
 
@@ -92,4 +93,6 @@ def percent(share: float) -> str:
 @remember_short(2000)
 def breakable(text: str) -> Markup:
     """Return a long name that may break after its punctuation."""
+    if _SPECIAL.search(text) is None:  # as nearly all are
+        return Markup(_AFTER.sub("<wbr>", text))  # noqa: S704 - it has nothing to escape
     return Markup("<wbr>").join(escape(part) for part in _AFTER.split(text))

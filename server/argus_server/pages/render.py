@@ -28,6 +28,7 @@ def templates() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     environment.globals["static"] = lambda name: f"/static/{files[name].name}"
     environment.globals["path_to"] = path_to

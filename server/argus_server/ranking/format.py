@@ -63,11 +63,12 @@ class Style:
         if decimals is None:
             return ["" if value is None else write(value) for value in values]
         short, long = f"%.{decimals}f", f",.{decimals}f"
+        least = min(_SMALL, 10.0**-decimals)
         return [
             ""
             if value is None
             else short % scaled
-            if _SMALL < (scaled := value * scale) < _UNGROUPED
+            if least < (scaled := value * scale) < _UNGROUPED
             else format(scaled, long)
             if _SMALL < scaled < _MAX_FIXED
             else write(value)

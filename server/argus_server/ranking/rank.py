@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import repeat
 from typing import Any, Literal
 
-import msgspec
+from msgspec import structs
 
 from argus_core.conventions import CONVENTIONS, Convention
 from argus_server.errors import BadView
@@ -47,7 +47,7 @@ from argus_server.ranking.separation import Separation
 from argus_server.ranking.similar import nearest_name
 from argus_server.ranking.statistics import ALPHA, t_half_width
 from argus_server.ranking.table import Cell, Column, DoneJob, Flag, MetricKey, RankedTable, Row
-from argus_server.ranking.values import finite
+from argus_server.ranking.values import finite, finite_of
 from argus_server.ranking.view import CURVE, IDENTITY, View, column_id, metric_of, read_further, write_further
 
 __all__ = ["Ranking", "default_metric", "rank"]
@@ -293,11 +293,7 @@ class Ranking:
         keys: Collection[str] | None = None,
     ) -> list[Row]:
         """Return rows with the cells of these metrics, or of all."""
-        datasets = {item.job.dataset or "" for item in items}
-        podiums: dict[str, dict[str | None, _Podium]] = defaultdict(dict)
-        for (key, dataset), contest in self._board.contests(self._directions, datasets).items():
-            if (podium := _podium(contest, self._board.settings.resolution(key))) is not None:
-                podiums[key][dataset] = podium
+        podiums = self._podiums({item.job.dataset or "" for item in items})
         ranks = self._counted_ranks(items) if ranks is None else ranks
         names = [key for key in self._styles if keys is None or key in keys]
         makers = _job_cells if self._asked.group == "job" else _mean_cells
@@ -305,13 +301,28 @@ class Ranking:
             item.job.dataset or "" if item.competes and item.superseded_by is None else None for item in items
         ]
         columns = [
-            makers(key, items, self._styles[key][1], list(map(podiums[key].get, competing))) for key in names
+            makers(key, items, self._styles[key][1], list(map(podiums.get(key, _NO_PODIUMS).get, competing)))
+            for key in names
         ]
         cells: Iterable[tuple[Cell, ...]] = zip(*columns, strict=True) if columns else repeat(())
         return [
             self._row(item, dict(zip(names, some, strict=True)), ranks.get(id(item)))
             for item, some in zip(items, cells, strict=False)
         ]
+
+    def _podiums(self, datasets: Collection[str]) -> Mapping[str, Mapping[str | None, _Podium]]:
+        """Return key → dataset → what is marked there, of these datasets at least."""
+        usual = self._names["dataset"][:STYLE_DATASETS]
+        if not set(usual).issuperset(datasets):
+            return self._find_podiums(datasets)
+        return self._board.memo("podiums", lambda: self._find_podiums(usual))
+
+    def _find_podiums(self, datasets: Collection[str]) -> dict[str, dict[str | None, _Podium]]:
+        found: dict[str, dict[str | None, _Podium]] = defaultdict(dict)
+        for (key, dataset), contest in self._board.contests(self._directions, datasets).items():
+            if (podium := _podium(contest, self._board.settings.resolution(key))) is not None:
+                found[key][dataset] = podium
+        return {**found}
 
     def _ranked(self, items: Iterable[Placed]) -> Iterator[tuple[Placed, str, float]]:
         """Yield the rows that have a rank, with dataset and value."""
@@ -371,7 +382,7 @@ class Ranking:
         separation = None if is_job else self.separations.get((job.model or "", job.dataset or ""))
         key = self.metric or ""
         if separation is not None and separation.result == "not separable" and key in cells:
-            cells = {**cells, key: msgspec.structs.replace(cells[key], is_close=True)}
+            cells = {**cells, key: structs.replace(cells[key], is_close=True)}
         return Row(
             rank=place,
             model=job.model,
@@ -560,6 +571,7 @@ _NO_CELL = Cell()
 
 _Podium = tuple[float, float, float, float]
 """From where to where a value is the best one, and from where to where the second best."""
+_NO_PODIUMS: Mapping[str | None, _Podium] = {}
 
 
 def _podium(contest: Contest, resolution: float) -> _Podium | None:
@@ -585,19 +597,15 @@ def _job_cells(
 ) -> list[Cell]:
     """Return the cells of one metric: a column at once costs half of what its cells cost one by one."""
     raws = [item.job.metrics.get(key) for item in items]
-    numbers = list(map(finite, raws))
-    cells = []
-    for raw, number, text, podium in zip(raws, numbers, style.numbers(numbers), podiums, strict=True):
+    numbers = finite_of(raws)
+    cells = list(map(Cell, raws, style.numbers(numbers), numbers))
+    for i, (number, podium) in enumerate(zip(numbers, podiums, strict=True)):
         if number is None:
-            cells.append(_NO_CELL if raw is None else Cell(raw, style.value(raw)))
-        elif podium is None:
-            cells.append(Cell(raw, text, number))
-        elif podium[0] <= number <= podium[1]:
-            cells.append(Cell(raw, text, number, mark="best"))
-        elif podium[2] <= number <= podium[3]:
-            cells.append(Cell(raw, text, number, mark="second"))
-        else:
-            cells.append(Cell(raw, text, number))
+            cells[i] = _NO_CELL if raws[i] is None else Cell(raws[i], style.value(raws[i]))
+        elif podium is not None and podium[0] <= number <= podium[1]:
+            cells[i] = structs.replace(cells[i], mark="best")
+        elif podium is not None and podium[2] <= number <= podium[3]:
+            cells[i] = structs.replace(cells[i], mark="second")
     return cells
 
 
