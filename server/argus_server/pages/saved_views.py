@@ -46,10 +46,13 @@ def saved_views(request: AnyRequest, project: str, page: str, shown: View) -> li
         page: the page they are of.
         shown: the view that is on the page.
     """
+    saved = _store(request).of(project, page)
+    if not saved:
+        return []
     default = request.app.state.store.settings.read(project).default_view
     now = shown.query(page=1)
     links = []
-    for item in _store(request).of(project, page):
+    for item in saved:
         query = parse_qsl(item.query)
         try:
             view = View.parse(query)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, bindparam, delete, func, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from argus_server.errors import BadView, StoreError, UnknownProject
 from argus_server.storage import schema
 from argus_server.storage.clock import now_us
 from argus_server.storage.dialect import transaction, upsert
+from argus_server.storage.statements import fetch
 
 __all__ = ["MAX_NAME", "SavedView", "SavedViews"]
 
@@ -43,10 +46,9 @@ class SavedViews:
 
     def of(self, project: str, page: str) -> list[SavedView]:
         """Return the views of a page, the oldest first."""
-        query = select(_view.name, _view.query).order_by(_view.created_us, _view.name)
         with transaction(self._reader) as connection:
             here = _project_id(connection, project)
-            rows = connection.execute(query.where(_view.project_id == here, _view.page == page)).all()
+            rows = fetch(connection, _views_of(), {"project": here, "page": page})
         return [SavedView(name, text) for name, text in rows]
 
     def save(self, project: str, page: str, name: str, query: str) -> None:
@@ -111,6 +113,13 @@ class SavedViews:
             raise StoreError(f"the saved views of {project!r} are as they were: {error}") from error
 
 
+@cache
+def _views_of() -> Select[Any]:
+    """Return the SELECT of the views of a page."""
+    query = select(_view.name, _view.query).order_by(_view.created_us, _view.name)
+    return query.where(_view.project_id == bindparam("project"), _view.page == bindparam("page"))
+
+
 def _is(project_id: int, page: str, name: str) -> tuple[ColumnElement[bool], ...]:
     return _view.project_id == project_id, _view.page == page, _view.name == name
 
@@ -126,8 +135,13 @@ def _check_found(count: int, name: str) -> None:
 
 
 def _project_id(connection: Connection, project: str) -> int:
-    table = schema.project.c
-    number = connection.scalar(select(table.id).where(table.name == project))
-    if number is None:
-        raise UnknownProject(project, sorted(connection.scalars(select(table.name))))
-    return int(number)
+    rows = fetch(connection, _id_of(), {"name": project})
+    if not rows:
+        raise UnknownProject(project, sorted(connection.scalars(select(schema.project.c.name))))
+    return int(rows[0][0])
+
+
+@cache
+def _id_of() -> Select[Any]:
+    """Return the SELECT of a project's number."""
+    return select(schema.project.c.id).where(schema.project.c.name == bindparam("name"))
