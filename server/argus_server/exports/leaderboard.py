@@ -6,8 +6,6 @@ in memory as a whole.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Any
@@ -23,7 +21,7 @@ from argus_server.exports.records import (
     separation_record,
 )
 from argus_server.exports.row_flags import Remarks, flag_records, flags_text, marked_name
-from argus_server.exports.text import csv_fields, iso_time, markdown_lines, markdown_text
+from argus_server.exports.text import csv_line, csv_lines, iso_time, markdown_lines, markdown_text
 from argus_server.ranking.rank import Ranking
 from argus_server.ranking.table import Cell, Column, Row
 
@@ -44,14 +42,11 @@ def leaderboard_csv(ranking: Ranking) -> Iterator[str]:
     Student's t, `NAME (low)` and `NAME (high)`.
     """
     grouped = ranking.view.group == "cell"
-    rows: Iterator[list[Any]] = (
-        (_csv_cells(ranking, row) for row in ranking.stream()) if grouped else _csv_jobs(ranking)
+    lines = (
+        (csv_lines([_csv_cells(ranking, row)]) for row in ranking.stream()) if grouped else _csv_jobs(ranking)
     )
-    for some in _batched(chain([_csv_header(ranking, grouped=grouped)], rows)):
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\r\n")
-        writer.writerows(map(csv_fields, some))
-        yield out.getvalue()
+    for some in _batched(chain([csv_lines([_csv_header(ranking, grouped=grouped)])], lines)):
+        yield "".join(some)
 
 
 def _csv_header(ranking: Ranking, *, grouped: bool) -> list[Any]:
@@ -69,12 +64,13 @@ def _csv_header(ranking: Ranking, *, grouped: bool) -> list[Any]:
     )
 
 
-def _csv_jobs(ranking: Ranking) -> Iterator[list[Any]]:
+def _csv_jobs(ranking: Ranking) -> Iterator[str]:
     keys = [column.key for column in ranking.metric_columns]
     for rank, item in ranking.raw():
         job = item.job
+        names = ("" if rank is None else str(rank), job.model, job.dataset, job.seed)
         end = (job.batch_id, job.job_id, iso_time(job.finished_us), "/".join(item.superseded_by or ()))
-        yield [rank, job.model, job.dataset, job.seed, *map(job.metrics.get, keys), *end]
+        yield csv_line(names, list(map(job.metrics.get, keys)), end)
 
 
 def _csv_cells(ranking: Ranking, row: Row) -> list[Any]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from argus_server.ranking.values import raw_text
+from msgspec.json import encode
 
-__all__ = ["csv_fields", "csv_lines", "csv_text", "iso_time", "markdown_lines", "markdown_text"]
+from argus_server.ranking.values import raw_text
+from argus_server.remembering import remember_short
+
+__all__ = ["csv_line", "csv_lines", "csv_text", "iso_time", "markdown_lines", "markdown_text"]
 
 _FORMULA = (
     "=",
@@ -41,14 +44,36 @@ def csv_text(value: Any) -> str:
     if type(value) is str and value[:1].isalnum() and "\x00" not in value:
         return value  # as nearly all are
     text = raw_text(value)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return text
     is_formula = text.startswith(_CONTROL) or text.lstrip().startswith(_FORMULA)
-    return "'" + text if is_formula and not is_number else text
+    return "'" + text if is_formula else text
 
 
-def csv_fields(values: Iterable[Any]) -> list[Any]:
-    """Return the fields of one line, for a writer of `csv`: it writes floats by their `repr` itself."""
-    return [value if type(value) is float else csv_text(value) for value in values]
+def csv_line(names: Iterable[str | None], values: Sequence[Any], further: Iterable[str | None]) -> str:
+    """Return names, values and more names as `csv_lines` would, numbers in a fraction of the time."""
+    if values and _NUMBERS.issuperset(map(type, values)):
+        numbers = encode(values)[1:-1].decode()
+        if numbers.count("null") == values.count(None):  # NaN and infinities would be null too
+            fields = [*map(_csv_name, names), numbers.replace("null", ""), *map(_csv_name, further)]
+            return ",".join(fields) + "\r\n"
+    return csv_lines([[*names, *values, *further]])
+
+
+_NUMBERS = frozenset({float, int, type(None)})
+
+
+def _csv_name(name: str | None) -> str:
+    return _quoted(name) if name else ""
+
+
+@remember_short(4000)
+def _quoted(text: str) -> str:
+    field = csv_text(text)
+    return '"' + field.replace('"', '""') + '"' if _QUOTED.search(field) else field
+
+
+_QUOTED = re.compile('[,"\r\n]')
 
 
 def csv_lines(rows: Iterable[Iterable[Any]]) -> str:

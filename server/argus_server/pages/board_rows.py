@@ -17,7 +17,7 @@ from argus_server.pages.filters import breakable
 from argus_server.pages.flags import flag_marks
 from argus_server.ranking.registry import NO_SETTINGS, Settings
 from argus_server.ranking.table import Cell, Column, RankedTable, Row
-from argus_server.ranking.values import raw_text
+from argus_server.ranking.values import raw_text, raw_texts
 from argus_server.ranking.view import View
 from argus_server.urls import job_key, path_to
 
@@ -152,14 +152,15 @@ def _superseded(row: Row) -> str:
 def _metric_cells(key: str, rows: Sequence[Row], opened: str) -> list[str]:
     """Return the cells of a metric; `opened` is how each begins, up to its raw value."""
     absent = f'{opened}">{_ABSENT}</td>'
+    cells = [row.cells[key] for row in rows]
+    raws = raw_texts([cell.raw for cell in cells])
     return [
-        f'{opened}{cell.raw!r}">{cell.display}</td>'
+        f'{opened}{raw}">{cell.display}</td>'
         if cell.number is not None and not cell.mark and not cell.spread
         else absent
         if cell.raw is None
         else _special_cell(opened, cell, row.n)
-        for row in rows
-        for cell in (row.cells[key],)
+        for row, cell, raw in zip(rows, cells, raws, strict=True)
     ]
 
 
@@ -174,4 +175,4 @@ def _special_cell(opened: str, cell: Cell, jobs: int) -> str:
         shown = f"<b>{shown}</b>" if cell.mark == "best" else f"<u>{shown}</u>"
     shown += _CLOSE if cell.is_close else ""
     title = f' title="95 % interval {cell.interval} (Student’s t, n = {cell.n})"' if cell.interval else ""
-    return f'{opened}{cell.raw!r}"{title}>{shown}{spread}</td>'
+    return f'{opened}{raw_text(cell.raw)}"{title}>{shown}{spread}</td>'

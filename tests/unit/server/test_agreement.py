@@ -11,6 +11,7 @@ import random
 import re
 from urllib.parse import quote
 
+import msgspec
 import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
@@ -262,4 +263,6 @@ def from_html_raw(text):
 def as_csv(value):
     if value is None or isinstance(value, bool):
         return {None: "", True: "true", False: "false"}[value]
-    return "NaN" if value != value else value if isinstance(value, str) else repr(value)
+    return (
+        "NaN" if value != value else value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    )
