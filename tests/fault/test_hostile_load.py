@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -214,6 +215,79 @@ def test_who_reads_no_answer_holds_no_memory_for_long(server):
 
         assert memory.grown < 20
         assert honest_seconds(server) < 10
+
+
+ENDLESS = {
+    "an address": (b"GET /", b"a" * 8192),
+    "a field": (b"GET / HTTP/1.1\r\nX-A: ", b"a" * 8192),
+    "fields": (b"GET / HTTP/1.1\r\n", b"X-A: 1\r\n" * 1000),
+    "an extension of a piece": (
+        b"POST /api/events HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;a=",
+        b"a" * 8192,
+    ),
+    "a field behind a body": (
+        b"POST /api/events HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-A: ",
+        b"a" * 8192,
+    ),
+    "fields behind a body": (
+        b"POST /api/events HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+        b"X-A: 1\r\n" * 1000,
+    ),
+}
+
+
+@pytest.mark.parametrize("endless", ENDLESS)
+def test_what_is_around_a_body_is_bounded(server, endless):
+    start, more = ENDLESS[endless]
+    with Watched(server) as memory, connect(server) as client:
+        client.sendall(start)
+        sent = 0
+        try:
+            while sent < 20 * MIB:
+                client.sendall(more)
+                sent += len(more)
+        except OSError:
+            pass  # the connection was cut
+
+    assert sent < 20 * MIB
+    assert memory.grown < 30
+    assert honest_seconds(server) < 10
+
+
+def test_very_many_requests_at_once_are_refused(server):
+    with Watched(server) as memory, connect(server) as client:
+        try:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 100_000)
+            while client.recv(1 << 20):
+                pass
+        except OSError:
+            pass  # the connection was cut
+
+    assert memory.grown < 30
+    assert honest_seconds(server) < 10
+
+
+def test_a_few_requests_at_once_are_answered_in_their_order(server):
+    paths = ["/healthz", "/nowhere"] * 20
+    with connect(server) as client:
+        client.sendall(b"".join(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for path in paths[:-1]))
+        client.sendall(b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answers = b"".join(iter(lambda: client.recv(1 << 16), b""))
+
+    assert re.findall(rb"HTTP/1\.1 (\d+)", answers) == [b"200", b"404"] * 20
+
+
+def test_fields_behind_a_body_say_nothing_of_who_sends_it(server):
+    content = json.dumps([body("job_start", "late")]).encode()
+    with connect(server) as client:
+        client.sendall(
+            b"POST /api/events/batch HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + b"%x\r\n%s\r\n0\r\nAuthorization: Bearer %s\r\n\r\n"
+            % (len(content), content, server.token.encode())
+        )
+        answer = client.recv(4096)
+
+    assert answer.startswith(b"HTTP/1.1 401")
 
 
 def test_requests_made_from_the_schema_get_no_5xx(server):

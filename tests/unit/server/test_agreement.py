@@ -263,6 +263,6 @@ def from_html_raw(text):
 def as_csv(value):
     if value is None or isinstance(value, bool):
         return {None: "", True: "true", False: "false"}[value]
-    return (
-        "NaN" if value != value else value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    )
+    if isinstance(value, str):
+        return value
+    return "NaN" if value != value else msgspec.json.encode(value).decode()
