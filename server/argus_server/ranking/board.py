@@ -256,7 +256,7 @@ class Board(Protocol):
         """Return key → some of its values, drawn the same way every time."""
 
     def means(self, key: str) -> Sequence[tuple[str, str, float | None]]:
-        """Return (model, dataset, mean over the jobs that count), None where one of them diverged."""
+        """Return (model, dataset, mean over the jobs that count), None where one of them diverged; once made."""
 
     def memo(self, name: str, make: Callable[[], T]) -> T:
         """Return what `make` returns, made once for this version of the board."""
@@ -387,6 +387,9 @@ class MemoryBoard:
 
     def means(self, key: str) -> Sequence[tuple[str, str, float | None]]:
         """See `Board.means`."""
+        return self.memo(f"means of {key}", lambda: self._means(key))
+
+    def _means(self, key: str) -> Sequence[tuple[str, str, float | None]]:
         found: dict[tuple[str, str], list[float]] = defaultdict(list)
         for item in self.placed:
             number = number_or_none(item.job.metrics.get(key))

@@ -493,10 +493,8 @@ class _Checklist:
         )
 
     def _means(self, metric: str) -> Sequence[tuple[str, str, float | None]] | None:
-        """Return the means of the board, each once; None of a large one, for which nobody waits."""
-        if self._is_large():
-            return None
-        return self._board.memo(f"means of {metric}", lambda: self._board.means(metric))
+        """Return the means of the board; None of a large one, for which nobody waits."""
+        return None if self._is_large() else self._board.means(metric)
 
     def _measured(
         self, means: Sequence[tuple[str, str, float | None]]

@@ -506,6 +506,9 @@ class IndexedBoard:
 
     def means(self, key: str) -> Sequence[tuple[str, str, float | None]]:
         """See `Board.means`."""
+        return self.memo(f"means of {key}", lambda: self._means(key))
+
+    def _means(self, key: str) -> Sequence[tuple[str, str, float | None]]:
         same = and_(_job.project_id == _metric.project_id, _job.job_no == _metric.job_no)
         table = schema.job_metric.join(schema.job, same)
         here = (
