@@ -256,7 +256,7 @@ class Board(Protocol):
         """Return key → some of its values, drawn the same way every time."""
 
     def means(self, key: str) -> Sequence[tuple[str, str, float | None]]:
-        """Return (model, dataset, mean over the jobs that count), None where one of them diverged; once made."""
+        """Return (model, dataset, mean over the jobs that count), None where one diverged; made once."""
 
     def memo(self, name: str, make: Callable[[], T]) -> T:
         """Return what `make` returns, made once for this version of the board."""
