@@ -24,6 +24,7 @@ from argus_server.limits import Doorkeeper
 from argus_server.live import LIVE_ROUTES, LiveFeed
 from argus_server.openapi import DocumentPlugin
 from argus_server.operations import OPERATION_ROUTES, Metrics, Readiness, observed
+from argus_server.pages.leaderboard import new_boards
 from argus_server.pages.problems import EXCEPTION_HANDLERS
 from argus_server.pages.routes import PAGE_ROUTES
 from argus_server.pages.sign_in import SIGN_IN_ROUTES
@@ -138,6 +139,7 @@ def create_app(settings: Settings) -> Litestar:
         app.state.shortcut = Shortcut(app.state, _json_headers())
         app.state.memory = Memory(limits.held_bytes)
         app.state.doorkeeper = Doorkeeper(limits)
+        app.state.boards = new_boards()
         try:
             async with live.running(), writing_uses(store.credentials):
                 yield

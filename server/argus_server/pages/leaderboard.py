@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -51,11 +52,14 @@ from argus_server.ranking.strict import require_known, require_parameters
 from argus_server.ranking.table import RankedTable
 from argus_server.ranking.view import View, write_further
 from argus_server.ranking.without_result import WithoutResult, without_result
+from argus_server.sharing import Shared
 from argus_server.threads import in_thread
 from argus_server.urls import path_to
 
-__all__ = ["LEADERBOARD_ROUTES", "leader_in_time"]
+__all__ = ["LEADERBOARD_ROUTES", "leader_in_time", "new_boards"]
 
+_BOARDS_BYTES = 16 * 1024 * 1024
+_BESIDE_ROWS_BYTES = 100_000
 _LEADER_ROWS = 20_000
 """On larger boards nobody waits for the sentence about who leads."""
 
@@ -87,9 +91,33 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
         return changed
     frame = project_frame(request, name, "leaderboard")
     views = saved_views(request, name, "leaderboard", view)
-    tag = entity_tag(request, queries_of(request).version(name), pulse_tag(frame), views)
+    version = queries_of(request).version(name)
+    tag = entity_tag(request, version, pulse_tag(frame), views)
     if unchanged := not_modified(request, tag):
         return unchanged
+    asked = (name, version, view, rows, request.user.allows("read", name))
+    shared = request.app.state.boards.get(asked, lambda: _shared(request, name, view, rows))
+    table = shared["table"]
+    context = {
+        **frame,
+        **shared,
+        "views": views,
+        "view_query": urlencode(view.query(page=1)),
+        "without_result": _without_result(request, name, view),
+        "hiding": hiding(queries_of(request), name, view) if not table.total and view.is_filtered else [],
+        "job_counts": frame["pulse"].counts,
+        "exports": file_links("p", name, "leaderboard", query=view.query(page=1), files=PAPER_FILES),
+    }
+    return render(request, Page("leaderboard.html", context, headers={"ETag": tag}))
+
+
+def new_boards() -> Shared[dict[str, Any]]:
+    """Return what remembers the boards of pages: their rows as HTML are nearly all that they weigh."""
+    return Shared(_BOARDS_BYTES, lambda board: sys.getsizeof(board["rows"]) + _BESIDE_ROWS_BYTES)
+
+
+def _shared(request: AnyRequest, name: str, view: View, rows: int) -> dict[str, Any]:
+    """Return what a page shows alike to all who may see as much of the project, at one of its versions."""
     with queries_of(request).board(name, view) as board:
         table = rank(view, board, page_rows=rows)
         leads = leader_in_time(view, board)
@@ -97,17 +125,13 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
         settings = board.settings
         doubts = doubts_about(board, shown_keys(table.layout))
         needs_direction = lacks_direction(board.keys, table.ranked_by)
-        rest = _without_result(request, view, board)
-    context = {
-        **frame,
-        "table": table,
+    return {
+        "table": replace(table, rows=table.rows[:1]),
         "rows": board_rows(table, view, settings, _curves(request, table)),
         "headings": headings(table, view),
         "sortings": sortings(table, view),
         "columns": chooser(table, view),
         "facets": filters,
-        "views": views,
-        "view_query": urlencode(view.query(page=1)),
         "asked": view,
         "pages": count_pages(view, table.total, rows),
         "leader": leads,
@@ -119,21 +143,17 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
         "replaced": any(row.superseded_by for row in table.rows),
         "raw_units": raw_units(table),
         "condition_units": condition_units(table, view),
-        "without_result": rest,
         "settings": settings,
-        "hiding": hiding(queries_of(request), name, view) if not table.total and view.is_filtered else [],
-        "job_counts": frame["pulse"].counts,
-        "exports": file_links("p", name, "leaderboard", query=view.query(page=1), files=PAPER_FILES),
     }
-    return render(request, Page("leaderboard.html", context, headers={"ETag": tag}))
 
 
-def _without_result(request: AnyRequest, view: View, board: Board) -> WithoutResult | None:
-    """Return the cells that have no row, where rows are cells."""
+def _without_result(request: AnyRequest, name: str, view: View) -> WithoutResult | None:
+    """Return the cells that have no row, where rows are cells. How far they are changes without an event."""
     if view.group != "cell":
         return None
-    states = queries_of(request).cell_states(board.project, view.batch)
-    return without_result(view, board, shown_states(request.user, board.project, states))
+    states = queries_of(request).cell_states(name, view.batch)
+    with queries_of(request).board(name, view) as board:
+        return without_result(view, board, shown_states(request.user, name, states))
 
 
 def _curves(request: AnyRequest, table: RankedTable) -> dict[RowKey, Markup]:
