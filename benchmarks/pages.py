@@ -22,15 +22,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import requests
 from boards import METRICS, fill, job_events
+from leaderboard import first_pages
 
 ROUNDS = 60
 PAINTS = 15
 UPDATES = 20
+READERS = 20
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 FIRST_US = 1_767_225_600_000_000
 
@@ -113,6 +116,19 @@ def server_ms(served: Served, urls: list[str]) -> tuple[list[float], int]:
     return taken, largest
 
 
+def readers_ms(served: Served) -> tuple[list[float], float]:
+    """Return how long the last of many waits who ask for one board when it has changed, and the CPU of each."""
+    taken, cpu = [], 0.0
+    with ThreadPoolExecutor(READERS) as pool:
+        for _ in range(ROUNDS // 10):
+            report(served)
+            start, before = time.perf_counter(), served.cpu_s()
+            list(pool.map(lambda _: server_ms(served, [served.board]), range(READERS)))
+            taken.append((time.perf_counter() - start) * 1e3)
+            cpu += served.cpu_s() - before
+    return taken, cpu / len(taken) / READERS * 1e3
+
+
 def paint_ms(page: Any, url: str) -> float:
     """Return the first contentful paint of a page that the browser has not seen."""
     page.goto(url)
@@ -193,8 +209,9 @@ def told(what: str, taken: list[float], goal: float | None = None, *, unit: str 
 
 def measure_server(served: Served) -> None:
     numbers = random.Random(2)
-    urls = [f"{served.board}?sort={numbers.choice(METRICS)}" for _ in range(ROUNDS)]
-    server_ms(served, urls[:5])
+    urls = first_pages(served.board, numbers)
+    urls, warm = urls[:ROUNDS], urls[ROUNDS:]
+    server_ms(served, warm[:5])
     before = served.cpu_s()
     taken, size = server_ms(served, urls)
     cpu_ms = (served.cpu_s() - before) / len(urls) * 1e3
@@ -206,6 +223,9 @@ def measure_server(served: Served) -> None:
     told("first page, one metric and no curve", bare)
     healthy, _ = server_ms(served, [f"{served.url}/healthz"] * ROUNDS)
     told("/healthz", healthy)
+    last, cpu = readers_ms(served)
+    told(f"{READERS} readers of one board after a result, the last of them", last)
+    print(f"| of which the server's processor time, each | {cpu:.1f} ms | | | |")
     verdict = "met" if size <= 150_000 else "**MISSED**"
     print(f"| first page on the wire, gzipped | {size / 1e3:.0f} kB | | ≤ 150 kB | {verdict} |", flush=True)
 
