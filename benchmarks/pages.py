@@ -117,7 +117,7 @@ def server_ms(served: Served, urls: list[str]) -> tuple[list[float], int]:
 
 
 def readers_ms(served: Served) -> tuple[list[float], float]:
-    """Return how long the last of many waits who ask for one board when it has changed, and the CPU of each."""
+    """Return how long the last of many waits who ask for a board that has changed, and the CPU of each."""
     taken, cpu = [], 0.0
     with ThreadPoolExecutor(READERS) as pool:
         for _ in range(ROUNDS // 10):
