@@ -119,7 +119,7 @@ def raw_units(table: RankedTable) -> list[tuple[str, str, str]]:
     return [
         (column.label, column.raw_unit, column.unit)
         for column in table.offered
-        if column.kind == "metric" and column.raw_unit and column.raw_unit != column.unit
+        if column.kind == "metric" and column.raw_unit and column.unit not in ("", column.raw_unit)
     ]
 
 

@@ -14,6 +14,7 @@ from argus_server.pages.asking import READ, AnyRequest, asked_view, name_in, que
 from argus_server.pages.doctor import doubts_about, with_doubts
 from argus_server.ranking.gate import ALPHA, Check, Margin, Sample, check, sample_of
 from argus_server.ranking.rank import Ranking
+from argus_server.ranking.similar import nearest_name
 from argus_server.ranking.view import View, column_id, metric_of
 from argus_server.storage.batches import BatchFilter, BatchSummary
 from argus_server.storage.queries import Queries
@@ -75,11 +76,27 @@ def check_json(request: AnyRequest) -> Response[bytes]:
         paired=asked.get("paired", "") not in ("", "0"),
     )
     head = {"project": name, "metric": metric, "direction": "higher" if higher else "lower"}
-    notes = {"notes": with_doubts((), doubts)}
+    unknown = _unknown_models(queries_of(request), name, (sample, reference))
+    notes = {"notes": with_doubts(unknown, doubts)}
     return Response(
         msgspec.json.encode(head | _plain(decided, sample, reference, margin) | notes),
         media_type="application/json",
     )
+
+
+def _unknown_models(queries: Queries, project: str, samples: Sequence[Sample]) -> list[str]:
+    """Say which of these models no done job of the project has, and what is called nearly so."""
+    missing = [sample.model for sample in samples if not sample.values and not sample.others]
+    if not missing:
+        return []
+    with queries.board(project, View()) as board:
+        known = [name for name, _ in board.names("model")]
+    return [
+        f"No done job of this project has a model “{model}”"
+        + (f"; there is one called “{near}”." if (near := nearest_name(model, known)) else ".")
+        for model in missing
+        if model not in known
+    ]
 
 
 def _require_batches(queries: Queries, project: str, parameter: str, wanted: Sequence[str]) -> None:

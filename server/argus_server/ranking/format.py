@@ -54,7 +54,7 @@ class Style:
         if scaled > _SMALL:
             return text
         if scaled and not text.strip("-0.,"):  # it would read as zero, and is not
-            return f"{scaled:.1e}"
+            return f"{scaled:.2e}"
         return text.replace("-", "−") if text.strip("-0.,") else text.lstrip("-")
 
     def numbers(self, values: Iterable[float | None]) -> list[str]:
@@ -78,12 +78,16 @@ class Style:
     def _power(self, scaled: float) -> str:
         return f"{scaled:.2e}" if self.decimals is None else f"{scaled:.3e}"
 
-    def spread(self, std: float) -> str:
-        """Return a standard deviation beside its mean; the noise of floating point reads as zero."""
+    def spread(self, std: float, mean: float | None) -> str:
+        """Return a standard deviation beside its mean; only the noise of floating point reads as zero."""
         scaled = _within(std * self.scale)
         if self.decimals is None:
             return f"{scaled:.1e}"
-        return f"{scaled:.3e}" if scaled >= _MAX_FIXED else f"{scaled:,.{self.decimals}f}"
+        if scaled >= _MAX_FIXED:
+            return f"{scaled:.3e}"
+        text = f"{scaled:,.{self.decimals}f}"
+        is_noise = std <= _NOISE * abs(mean or 0.0)
+        return text if is_noise or text.strip("0.") else f"{scaled:.1e}"
 
     def value(self, raw: Any) -> str:
         """Return any value as the table shows it."""

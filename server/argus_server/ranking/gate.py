@@ -173,13 +173,13 @@ class _Spread:
 
     def interval(self, alpha: float) -> Change:
         """Return the interval with the share `alpha` beyond either end."""
-        level = 1 - 2 * alpha
+        level, mean = 1 - 2 * alpha, self.mean + 0.0  # no change is +0, not −0
         error = _within(math.hypot(*(part for part, _ in self.errors)))
         if not error > 0:
-            return Change(self.mean, self.mean, self.mean, math.inf, level)
+            return Change(mean, mean, mean, math.inf, level)
         freedom = 1 / sum((part / error) ** 4 / (n - 1) for part, n in self.errors)
         half = float(scipy.special.stdtrit(freedom, 1 - alpha)) * error
-        return Change(self.mean, _within(self.mean - half), _within(self.mean + half), freedom, level)
+        return Change(mean, _within(mean - half), _within(mean + half), freedom, level)
 
     def by(self, unit: float, *, excess: float) -> _Spread:
         """Return the same measured by a unit, with what more is allowed."""

@@ -442,7 +442,7 @@ class _Table:
             and key == self._found.metric
             and bool(self._field.imputed[:, model].any())
         )
-        spread = f"± {style.spread(measure.std)}" if measure.std else ""
+        spread = f"± {style.spread(measure.std, measure.number)}" if measure.std else ""
         return Cell(
             measure.raw,
             style.value(measure.raw),

@@ -178,4 +178,4 @@ def _spread(together: Measure, style: Style) -> str:
         return f"{together.diverged} of {together.n} diverged"
     if together.number is None:
         return ""
-    return f"± {style.spread(together.std)}" if together.std is not None else "n=1"
+    return f"± {style.spread(together.std, together.number)}" if together.std is not None else "n=1"

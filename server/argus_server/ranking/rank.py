@@ -623,7 +623,7 @@ def _mean_cells(
 def _mean_cell(measure: Measure, style: Style, podium: _Podium | None) -> Cell:
     spread = ""
     if measure.std is not None and measure.number is not None:
-        spread = f"± {style.spread(measure.std)}"
+        spread = f"± {style.spread(measure.std, measure.number)}"
     elif measure.n == 1 and measure.number is not None:
         spread = "n=1"
     elif measure.diverged:

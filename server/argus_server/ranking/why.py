@@ -121,7 +121,9 @@ class Answer:
 
 def not_arrived(batch_id: str, job_id: str, known: Iterable[str]) -> Answer:
     """Return the answer about a job that no event has named; `known` are job ids to compare it with."""
-    near = nearest_name(job_id, known)
+    others = list(known)
+    longer = [name for name in others if job_id and name.startswith(job_id)]
+    near = nearest_name(job_id, others) or min(longer, default=None)
     named = f"a job “{job_id}”" + (f" of the batch “{batch_id}”" if batch_id else "")
     line = Line(
         "arrived",

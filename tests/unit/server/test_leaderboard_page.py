@@ -288,6 +288,14 @@ def test_a_seed_that_is_sent_as_a_metric_is_not_shown_twice(make_server):
     assert heads(alone) == ["#", "Model", "Dataset", "Seed", "MSE", "seed", "val", "Job"]
 
 
+def test_a_count_is_compared_in_no_other_unit(make_server):
+    server = make_server()
+    server.send(body("job_start", "a", model="m", dataset="x", seed=3))
+    server.send(body("job_done", "a", metrics={"MSE": 0.1, "Model_Params": 12, "Latency_P50": 0.002}))
+
+    assert "as they were reported: Latency_P50 in s, not ms." in page(server).css_first("#raw-units").text()
+
+
 def test_conditions_say_in_which_unit_they_compare(board):
     tree = page(board, "?where=Latency_P50<0.025")
 

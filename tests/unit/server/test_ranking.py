@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from argus_core.conventions import Convention
 from argus_server.errors import BadView
 from argus_server.ranking.board import MemoryBoard
-from argus_server.ranking.format import choose_style, choose_unit
+from argus_server.ranking.format import Style, choose_style, choose_unit
 from argus_server.ranking.leader import leader
 from argus_server.ranking.rank import rank
 from argus_server.ranking.registry import Settings
 from argus_server.ranking.table import DoneJob, MetricKey
 from argus_server.ranking.view import Condition, View
+
+NEAR = (0.4999999, 0.5, 0.5000001, 0.9999999, 1.0, 1.0000001)
 
 
 def done(name, model="m", dataset="d", seed="0", at=0, fast=False, **metrics):
@@ -464,7 +466,7 @@ def test_one_pair_that_nearly_ties_gives_the_other_datasets_no_digits():
         ((0.380001, 0.380002), ["0.380", "0.380"]),
         ((3, 40), ["3", "40"]),
         ((1e-9, 2e-9), ["1.00e-09", "2.00e-09"]),
-        ((0.5, 1e-7), ["1.0e-07", "0.500"]),
+        ((0.5, 1e-7), ["1.00e-07", "0.500"]),
         ((1e12, 5e12), ["1.000e+12", "5.000e+12"]),
         ((-0.5, 0.5), ["−0.500", "0.500"]),
     ],
@@ -498,7 +500,7 @@ def test_a_standard_deviation_that_no_float_holds_is_left_out():
 
     assert [row.cells["MSE"].std for row in ranked.rows] == [None, None]
     assert [row.rank for row in ranked.rows] == [1, 2]
-    assert shown(ranked, "MSE") == ["2.5e-01", "5.000e+199"]
+    assert shown(ranked, "MSE") == ["2.50e-01", "5.000e+199"]
 
 
 def test_an_integer_that_no_float_holds_is_shown_as_a_power_of_ten():
@@ -511,7 +513,28 @@ def test_any_floats_have_a_style(numbers, stds, raw_unit):
     style = choose_style(numbers, stds, list(itertools.pairwise(numbers)), scale)
 
     assert all(style.value(number) for number in numbers)
-    assert all(style.spread(std) for std in stds if std >= 0)
+    assert all(style.spread(std, mean) for std in stds if std >= 0 for mean in (0.0, 1.0, None))
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "shown"), [(4.5e-7, 2.1e-7, "2.1e-07"), (0.1, 7e-7, "7.0e-07"), (0.1, 1e-12, "0.00")]
+)
+def test_a_spread_reads_as_zero_only_if_it_is_rounding(mean, std, shown):
+    assert Style(1.0, 2).spread(std, mean) == shown
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(
+        [sign * 10.0**-power * near for sign in (1, -1) for power in range(8) for near in NEAR]
+    ),
+    st.integers(0, 6),
+    st.sampled_from([1.0, 1e3, 1e6, 1 / 60, 1 / 1024]),
+)
+def test_many_numbers_are_written_as_each_of_them_is(value, decimals, scale):
+    style = Style(scale, decimals)
+
+    assert style.numbers([value, None]) == [style.number(value), ""]
 
 
 # --- the leader -------------------------------------------------------------------------------
