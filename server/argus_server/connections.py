@@ -1,17 +1,17 @@
-"""Connections that wait for slow clients no longer than they should, and hold no more than they should.
+"""Connections that wait for slow clients no longer than they should.
 
 uvicorn bounds how long an idle connection is kept after an answer, and nothing else: who connects and
-says nothing, or a byte a minute, or reads no answer, holds a connection for ever. The faster of its two
-parsers bounds neither the head of a request, nor what follows a body, nor how many requests come at once.
+says nothing, or a byte a minute, or reads no answer, holds a connection for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 __all__ = ["BACKLOG", "PatientProtocol", "allow_connections", "patient_protocol"]
 
@@ -47,11 +47,7 @@ def patient_protocol(max_connections: int) -> type[PatientProtocol]:
     return type("PatientProtocol", (PatientProtocol,), {"max_connections": max_connections, "_open": {}})
 
 
-class _Refused(Exception):
-    """There is too much of a request, or there are too many: the parser's error, and a 400."""
-
-
-class PatientProtocol(HttpToolsProtocol):
+class PatientProtocol(H11Protocol):
     """HTTP/1.1 with an end to every wait.
 
     A request's head comes within `head_s`, counted from the connection or from its first byte, and an
@@ -60,17 +56,11 @@ class PatientProtocol(HttpToolsProtocol):
 
     With `max_connections` open, a new one takes the place of the one that has waited longest without a
     request, or for the rest of one. How long a body may take is `argus_server.bodies`' to say.
-
-    A head has `head_bytes` at most, and so has what stands around the pieces of a body and behind it; at most
-    `ahead` requests wait behind the one that is answered. Fields behind a body are dropped: those before it
-    have been acted upon.
     """
 
     head_s: ClassVar[float] = 15
     stall_s: ClassVar[float] = 30
     linger_s: ClassVar[float] = 10
-    head_bytes: ClassVar[int] = 64 * 1024
-    ahead: ClassVar[int] = 100
     max_connections: ClassVar[int] = 1000
 
     _open: ClassVar[dict[PatientProtocol, None]] = {}
@@ -80,8 +70,6 @@ class PatientProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
-        self._part: Literal["", "head", "body"] = ""
-        self._fields_bytes = self._unused_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect a request; make room if there is none."""
@@ -102,47 +90,11 @@ class PatientProtocol(HttpToolsProtocol):
         lingered = self._is_lingering
         if self._deadline is None and not self._is_answering:
             self._wait_at_most(self.head_s)  # the first bytes of the next request
-        self._unused_bytes += len(data)
         super().data_received(data)
-        if self._unused_bytes > self.head_bytes and not self.transport.is_closing():
-            self.send_400_response("The head of a request, or what is around its body, is too large.")
         if self._is_answering:
             self._stop_waiting()
         elif lingered and not self._is_lingering:
             self._wait_at_most(self.head_s)
-
-    def on_message_begin(self) -> None:
-        """Expect the head of a request."""
-        super().on_message_begin()
-        self._part, self._fields_bytes = "head", 0
-
-    def on_url(self, url: bytes) -> None:
-        """Take a piece of the address."""
-        self._count(url)
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field of the head; drop one that comes behind the body."""
-        self._count(name, value)
-        if self._part == "head":
-            super().on_header(name, value.strip())
-
-    def on_headers_complete(self) -> None:
-        """Begin to answer, unless too many others wait for their answers."""
-        if len(self.pipeline) >= self.ahead:
-            raise _Refused(f"more than {self.ahead} requests at once")
-        self._part, self._unused_bytes = "body", 0
-        super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        """Take a piece of the body."""
-        self._unused_bytes = 0
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """Expect the next request."""
-        self._part, self._unused_bytes = "", 0
-        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Wait for the next request, or for the sender to notice that it need not go on."""
@@ -174,12 +126,8 @@ class PatientProtocol(HttpToolsProtocol):
     @property
     def _is_lingering(self) -> bool:
         """Whether the answer is given and the body it was for has not ended."""
-        return self._part == "body" and self.cycle is not None and self.cycle.response_complete
-
-    def _count(self, *texts: bytes) -> None:
-        self._fields_bytes += sum(map(len, texts))
-        if self._fields_bytes > self.head_bytes:
-            raise _Refused(f"a head of more than {self.head_bytes} bytes")
+        is_unread = self.conn.their_state is h11.SEND_BODY
+        return is_unread and self.cycle is not None and self.cycle.response_complete
 
     def _wait_at_most(self, seconds: float | None) -> None:
         """Begin to wait for the client, behind all others who wait; None leaves the end to uvicorn."""
@@ -206,7 +154,7 @@ class PatientProtocol(HttpToolsProtocol):
     def _evict(self) -> None:
         """Cut the connection that has waited longest; this one if all others are being answered."""
         idle = (item for item in self._open if not item._is_answering)
-        unfinished = (item for item in self._open if item._part == "body")
+        unfinished = (item for item in self._open if item.conn.their_state is h11.SEND_BODY)
         victim = next(idle)
         if victim is self:
             victim = next(unfinished, self)
