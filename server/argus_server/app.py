@@ -24,13 +24,13 @@ from argus_server.limits import Doorkeeper
 from argus_server.live import LIVE_ROUTES, LiveFeed
 from argus_server.openapi import DocumentPlugin
 from argus_server.operations import OPERATION_ROUTES, Metrics, Readiness, observed
-from argus_server.pages.leaderboard import new_boards
 from argus_server.pages.problems import EXCEPTION_HANDLERS
 from argus_server.pages.routes import PAGE_ROUTES
 from argus_server.pages.sign_in import SIGN_IN_ROUTES
 from argus_server.pages.static import STATIC_ROUTES, static_files
 from argus_server.pages.tokens import TOKEN_ROUTES
 from argus_server.settings import Settings
+from argus_server.sharing import Shared
 from argus_server.shortcut import Shortcut
 from argus_server.storage.credentials import Grant
 from argus_server.storage.store import SqlStore, open_store
@@ -41,6 +41,8 @@ __all__ = ["create_app"]
 
 _LAST_COMMIT_S = 5
 """How long a database that hangs may keep the process when it is asked to stop."""
+_BOARDS_BYTES = 16 * 1024 * 1024
+"""What the boards that pages share may take in memory."""
 _SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -139,7 +141,7 @@ def create_app(settings: Settings) -> Litestar:
         app.state.shortcut = Shortcut(app.state, _json_headers())
         app.state.memory = Memory(limits.held_bytes)
         app.state.doorkeeper = Doorkeeper(limits)
-        app.state.boards = new_boards()
+        app.state.boards = Shared(_BOARDS_BYTES)
         try:
             async with live.running(), writing_uses(store.credentials):
                 yield

@@ -6,10 +6,12 @@ With each result every open page asks for its board again, all of them at the sa
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Generic, TypeVar
+
+from argus_server.weighed import WeighedCache
 
 __all__ = ["Shared"]
 
@@ -17,52 +19,45 @@ T = TypeVar("T")
 
 
 class Shared(Generic[T]):
-    """Answers by what they answer; those that were asked for last, `most_bytes` of them. Any thread.
+    """Answers by name; those asked for last, as many as weigh no more than `most_bytes`. Any thread.
 
     Who asks for one that is being made waits for it, and makes it too if that fails. A name stands for one
     answer for ever: what may change belongs into the name.
     """
 
-    def __init__(self, most_bytes: int, weigh: Callable[[T], int]) -> None:
-        self._most_bytes = most_bytes
-        self._weigh = weigh
-        self._making: dict[Hashable, Future[T]] = {}
-        self._made: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
-        self._bytes = 0
+    def __init__(self, most_bytes: int) -> None:
+        self._making: dict[str, Future[T]] = {}
         self._lock = threading.Lock()
+        self._made = WeighedCache(most_bytes)
 
-    def get(self, name: Hashable, make: Callable[[], T]) -> T:
+    @property
+    def weight(self) -> int:
+        """How many bytes all that is kept takes."""
+        return self._made.weight
+
+    def get(self, name: str, make: Callable[[], T]) -> T:
         """Return the answer of this name, which nobody changes."""
         with self._lock:
-            if name in self._made:
-                self._made.move_to_end(name)
-                return self._made[name][0]
-            waited_for = self._making.get(name)
-            if waited_for is None:
+            with suppress(KeyError):
+                made: T = self._made.recall("", name)
+                return made
+            others = self._making.get(name)
+            if others is None:
                 mine: Future[T] = Future()
                 self._making[name] = mine
-        if waited_for is not None:
-            return make() if waited_for.exception() is not None else waited_for.result()
+        if others is not None:
+            return make() if others.exception() is not None else others.result()
         try:
             answer = make()
+            self._made.keep("", name, answer)
         except BaseException as error:
             self._end(name)
             mine.set_exception(error)
             raise
-        self._keep(name, answer)
+        self._end(name)
         mine.set_result(answer)
         return answer
 
-    def _end(self, name: Hashable) -> None:
+    def _end(self, name: str) -> None:
         with self._lock:
             del self._making[name]
-
-    def _keep(self, name: Hashable, answer: T) -> None:
-        weight = self._weigh(answer)
-        with self._lock:
-            del self._making[name]
-            self._made[name] = answer, weight
-            self._bytes += weight
-            while self._bytes > self._most_bytes:
-                _, (_, freed) = self._made.popitem(last=False)
-                self._bytes -= freed

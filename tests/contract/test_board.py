@@ -93,7 +93,8 @@ def events_of(project, jobs):
             of_job.append(failed(name, at=50, batch=batch, project=project))
         events += [
             structs.replace(
-                item, source=Source(project=project, host=f"h{number % 3}", user=("ann", None)[number % 2])
+                item,
+                source=Source(project=project, host=f"h{number % 3}", user=("ann", None, "")[number % 3]),
             )
             for item in of_job
         ]
@@ -377,3 +378,33 @@ def test_making_the_projections_anew_changes_nothing(store):
     assert store.rebuild("p", lambda *progress: told.append(progress)) == 6
     assert everything() == before
     assert told == [("p", 6, 6)]
+
+
+def test_text_is_looked_for_among_more_names_than_a_statement_has_parameters(store):
+    names = [f"É{number}" for number in range(1500)]
+    for first in range(0, 1500, 500):
+        some = names[first : first + 500]
+        store.add_events([e for name in some for e in (start(name, name, "d", 0), done(name, MSE=1.0))])
+
+    with store.queries.board("p", View(q="é")) as board:
+        assert board.total(Wanted(text="é")) == 1500
+        assert board.total(Wanted(text="é12")) == 111
+
+
+def test_no_name_and_an_empty_one_are_counted_together(store):
+    users = (None, "", "ann", "")
+    events = [
+        e for number in range(4) for e in (start(f"j{number}", "m", "d", number), done(f"j{number}", MSE=1))
+    ]
+    store.add_events(
+        [
+            structs.replace(event, source=structs.replace(event.source, user=users[index // 2]))
+            for index, event in enumerate(events)
+        ]
+    )
+
+    store.rebuild("p")
+
+    with store.queries.board("p", View()) as board:
+        assert board.names("user") == [("", 3), ("ann", 1)]
+        assert board.total(Wanted(user=("",))) == 3

@@ -42,11 +42,11 @@ def leaderboard_csv(ranking: Ranking) -> Iterator[str]:
     Student's t, `NAME (low)` and `NAME (high)`.
     """
     grouped = ranking.view.group == "cell"
-    lines = (
-        (csv_lines([_csv_cells(ranking, row)]) for row in ranking.stream()) if grouped else _csv_jobs(ranking)
-    )
-    for some in _batched(chain([csv_lines([_csv_header(ranking, grouped=grouped)])], lines)):
-        yield "".join(some)
+    yield csv_lines([_csv_header(ranking, grouped=grouped)])
+    if grouped:
+        yield from map(csv_lines, _batched(_csv_cells(ranking, row) for row in ranking.stream()))
+    else:
+        yield from map("".join, _batched(_csv_jobs(ranking)))
 
 
 def _csv_header(ranking: Ranking, *, grouped: bool) -> list[Any]:

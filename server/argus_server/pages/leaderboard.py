@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -52,14 +51,11 @@ from argus_server.ranking.strict import require_known, require_parameters
 from argus_server.ranking.table import RankedTable
 from argus_server.ranking.view import View, write_further
 from argus_server.ranking.without_result import WithoutResult, without_result
-from argus_server.sharing import Shared
 from argus_server.threads import in_thread
 from argus_server.urls import path_to
 
-__all__ = ["LEADERBOARD_ROUTES", "leader_in_time", "new_boards"]
+__all__ = ["LEADERBOARD_ROUTES", "leader_in_time"]
 
-_BOARDS_BYTES = 16 * 1024 * 1024
-_BESIDE_ROWS_BYTES = 100_000
 _LEADER_ROWS = 20_000
 """On larger boards nobody waits for the sentence about who leads."""
 
@@ -95,7 +91,7 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
     tag = entity_tag(request, version, pulse_tag(frame), views)
     if unchanged := not_modified(request, tag):
         return unchanged
-    asked = (name, version, view, rows, request.user.allows("read", name))
+    asked = repr((name, version, view, rows, request.user.allows("read", name)))
     shared = request.app.state.boards.get(asked, lambda: _shared(request, name, view, rows))
     table = shared["table"]
     context = {
@@ -109,11 +105,6 @@ def leaderboard_page(request: AnyRequest) -> Response[Any]:
         "exports": file_links("p", name, "leaderboard", query=view.query(page=1), files=PAPER_FILES),
     }
     return render(request, Page("leaderboard.html", context, headers={"ETag": tag}))
-
-
-def new_boards() -> Shared[dict[str, Any]]:
-    """Return what remembers the boards of pages: their rows as HTML are nearly all that they weigh."""
-    return Shared(_BOARDS_BYTES, lambda board: sys.getsizeof(board["rows"]) + _BESIDE_ROWS_BYTES)
 
 
 def _shared(request: AnyRequest, name: str, view: View, rows: int) -> dict[str, Any]:

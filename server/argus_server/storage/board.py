@@ -307,7 +307,7 @@ class IndexedBoard:
         if wanted.dataset:
             conditions.append(_metric.dataset_no.in_([text_number(name) for name in wanted.dataset]))
         query: Select[Any] = select(_metric.job_no, _metric.value)
-        if self._filters.needs_job(replace(wanted, dataset=())):
+        if self._filters.needs_job(wanted):
             same = and_(_job.project_id == _metric.project_id, _job.job_no == _metric.job_no)
             query = query.select_from(schema.job_metric.join(schema.job, same))
             conditions += self._filters.columns(replace(wanted, dataset=()))

@@ -184,11 +184,11 @@ def _note_changes(changes: _Changes, before: Mapping[Any, Any] | None, row: dict
 
 
 def _counted(row: Mapping[Any, Any]) -> Iterator[tuple[str, str, str | None]]:
-    """Yield every (field, status, value) under which a job is counted."""
+    """Yield every (field, status, value) under which a job is counted; no text is no value."""
     for status in (row["status"], *([LISTED] if row["standing"] != Standing.ABSENT else [])):
         yield EVERY, status, None
         for name, column in FACETS.items():
-            yield name, status, row[column]
+            yield name, status, row[column] or None
 
 
 def _settle(connection: Connection, project_id: int, replicas: Iterable[int]) -> None:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Float, FromClause, Select, SelectBase, exists, intersect, literal, or_, select
+from sqlalchemy import (
+    Float,
+    FromClause,
+    Select,
+    SelectBase,
+    bindparam,
+    exists,
+    intersect,
+    literal,
+    or_,
+    select,
+)
 
 from argus_server.ranking.board import Wanted
 from argus_server.ranking.order import Standing, text_number
@@ -19,7 +31,10 @@ __all__ = ["Filters"]
 
 _MANY = 10
 """A filter passes many jobs if one of this many does: then metrics are looked up by value, not job by job."""
-_MOST_NAMES = 500
+_MOST_NAMES = 20_000
+"""Of so many names the numbers fit into a statement."""
+
+_SIGNS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 _job, _metric = schema.job.c, schema.job_metric.c
 
@@ -57,7 +72,7 @@ class Filters:
         if not wanted.conditions or not self._pass_many(wanted):
             return self.listed(select(_job.job_no), wanted)
         parts: list[Select[Any]] = [self._within(bound, wanted.dataset) for bound in wanted.conditions]
-        if self.needs_job(replace(wanted, dataset=())):
+        if self.needs_job(wanted):
             parts.append(self.listed(select(_job.job_no), replace(wanted, conditions=())))
         return parts[0] if len(parts) == 1 else intersect(*parts)
 
@@ -71,8 +86,8 @@ class Filters:
         )
 
     def needs_job(self, wanted: Wanted) -> bool:
-        """Whether some filter is about more than metrics."""
-        return replace(wanted, conditions=()) != Wanted()
+        """Whether some filter is about more than what the rows of metrics say: their values and datasets."""
+        return replace(wanted, conditions=(), dataset=()) != Wanted()
 
     def bounds(self, wanted: Wanted, row: Any) -> list[Any]:
         """Return which metrics a job must have, whose number the columns of `row` say, for it to pass."""
@@ -86,7 +101,7 @@ class Filters:
             if values and name == "batch":
                 conditions.append(_job.batch_id.in_(values))
             elif values:
-                conditions.append(schema.job.c[f"{name}_no"].in_([text_number(value) for value in values]))
+                conditions.append(_job[f"{name}_no"].in_([text_number(value) for value in values]))
         if wanted.text:
             conditions.append(self._named(wanted.text))
         return conditions
@@ -106,9 +121,11 @@ class Filters:
         for field in ("model", "dataset"):
             found = [name for name, _ in self.names(field) if text.lower() in name.lower()]
             if len(found) > _MOST_NAMES:
-                ways.append(contains(schema.job.c[field], text))
+                ways.append(contains(_job[field], text))
             elif found:
-                ways.append(schema.job.c[f"{field}_no"].in_([text_number(name) for name in found]))
+                numbers = [text_number(name) for name in found]
+                # part of the text: there are more of them than a statement may have parameters
+                ways.append(_job[f"{field}_no"].in_(bindparam(None, numbers, literal_execute=True)))
         return or_(*ways)
 
     def _within(self, condition: Condition, datasets: Sequence[str]) -> Select[Any]:
@@ -135,7 +152,4 @@ class Filters:
 
 
 def _compared(value: Any, condition: Condition) -> Any:
-    bound = literal(condition.bound, Float)
-    return {"<": value < bound, "<=": value <= bound, ">": value > bound, ">=": value >= bound}[
-        condition.sign
-    ]
+    return _SIGNS[condition.sign](value, literal(condition.bound, Float))

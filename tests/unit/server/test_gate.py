@@ -273,9 +273,9 @@ def test_the_gate_over_http_tells_two_batches_of_one_model_apart(server):
     assert found["datasets"][0]["n_model"] == 5
     assert ask("model=base&baseline=new").json()["verdict"] == "pass"
     assert ask("model=new&baseline=nobody").json()["exit_code"] == 2
-    misspelt = ask("model=nwe&baseline=base").json()
+    misspelt = ask("model=New&baseline=base").json()
     assert misspelt["exit_code"] == 2
-    assert misspelt["notes"] == ["No done job of this project has a model “nwe”; there is one called “new”."]
+    assert misspelt["notes"] == ["No done job of this project has a model “New”; there is one called “new”."]
     server.store.settings.change("p", lambda known: type(known)(baseline="base"))
     assert ask("model=new").json()["baseline"] == "base"
     store_metric(server, "mse", "MSE")

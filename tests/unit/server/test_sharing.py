@@ -2,12 +2,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from unit.server.wire import body
 
 from argus_server.sharing import Shared
+from argus_server.weighed import weight_of
 
 
-def shared(most_bytes=1000):
-    return Shared(most_bytes, len)
+def shared(most_bytes=100_000):
+    return Shared(most_bytes)
 
 
 def asked_by_many(answers, make, many=6):
@@ -74,25 +76,29 @@ def asked_with(answers, error):
     return answers.get("a", fail)
 
 
-def test_the_answers_that_were_not_asked_for_longest_go_first():
-    answers, made = shared(most_bytes=10), []
+def test_answers_that_take_more_than_there_may_be_go_or_are_not_kept():
+    answers, made = shared(most_bytes=50_000), []
 
-    def ask(name):
-        return answers.get(name, lambda: made.append(name) or name * 4)
+    def ask(name, size=20_000):
+        return answers.get(name, lambda: made.append(name) or name * size)
 
-    for name in "abac":  # the third pushes out b, which nobody has asked for since
+    for name in "abac":  # the third answer pushes out b, for which nobody has asked since
         ask(name)
     for name in "acb":
         ask(name)
-
-    assert made == ["a", "b", "c", "b"]
-
-
-def test_an_answer_that_is_too_heavy_is_given_and_not_kept():
-    answers, made = shared(most_bytes=10), []
-
     for _ in range(2):
-        assert answers.get("a", lambda: made.append(1) or "x" * 11) == "x" * 11
-    assert answers.get("b", lambda: "y") == "y"
+        assert ask("x", 60_000) == "x" * 60_000
 
-    assert len(made) == 2
+    assert made == ["a", "b", "c", "b", "x", "x"]
+
+
+def test_who_asks_with_a_long_query_fills_no_memory(make_server):
+    server = make_server()
+    server.send(body("job_start", "a", model="m", dataset="x", seed=3))
+    server.send(body("job_done", "a", metrics={"MSE": 0.1}))
+
+    for number in range(40):
+        server.page(f"/p/p/leaderboard?q={number}{'x' * 40_000}")
+
+    assert server.client.app.state.boards.weight <= 16 * 1024 * 1024
+    assert weight_of([*server.client.app.state.boards._made._kept.values()]) < 20 * 1024 * 1024
