@@ -80,8 +80,9 @@ def on_unknown_part(request: AnyRequest, error: UnknownBatch | UnknownJob) -> Re
 
 
 def on_bad_view(request: AnyRequest, error: BadView) -> Response[Any]:
-    """Answer 400 and name the parameter."""
-    return _problem(request, 400, str(error), {})
+    """Answer 400 and name the parameter; lead back to the page without any."""
+    plain = request.scope["path"] if request.method == "GET" and request.query_params else ""
+    return _problem(request, 400, str(error), {}, plain)
 
 
 def on_bad_settings(request: AnyRequest, error: BadSettings) -> Response[Any]:
@@ -107,11 +108,15 @@ def on_bug(request: AnyRequest, error: Exception) -> Response[Any]:
     return _problem(request, 500, "the server's log has the reason", {})
 
 
-def _problem(request: AnyRequest, status: int, detail: str, headers: dict[str, str]) -> Response[Any]:
+def _problem(
+    request: AnyRequest, status: int, detail: str, headers: dict[str, str], plain: str = ""
+) -> Response[Any]:
+    """Return the answer. `plain` is where the page is that was asked for with a query that makes no sense."""
     if not wants_html(request):
         content = {"status_code": status, "error": detail}
         return Response(content, status_code=status, headers=headers, media_type="application/json")
-    context = {"title": _TITLES.get(status, f"Error {status}"), "detail": detail, "status_code": status}
+    title = _TITLES.get(status, f"Error {status}")
+    context = {"title": title, "detail": detail, "status_code": status, "plain": plain}
     return render(request, Page("problem.html", context, status, headers))
 
 

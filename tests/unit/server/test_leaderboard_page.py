@@ -288,6 +288,20 @@ def test_a_seed_that_is_sent_as_a_metric_is_not_shown_twice(make_server):
     assert heads(alone) == ["#", "Model", "Dataset", "Seed", "MSE", "seed", "val", "Job"]
 
 
+def test_a_page_that_there_is_not_leads_back_to_the_board(make_server):
+    server = make_server()
+    server.send(body("job_start", "a", project="a/b", model="m", dataset="x", seed=3))
+
+    answer = server.get("/p/a%2Fb/leaderboard?page=999", html=True)
+
+    tree = LexborHTMLParser(answer.text)
+    assert answer.status_code == 400
+    assert "page=999 is not a page" in tree.css_first("main").text()
+    back = tree.css_first("main a").attributes["href"]
+    assert server.get(back, html=True).status_code == 200
+    assert back == "/p/a%2Fb/leaderboard"
+
+
 def test_a_count_is_compared_in_no_other_unit(make_server):
     server = make_server()
     server.send(body("job_start", "a", model="m", dataset="x", seed=3))
