@@ -11,6 +11,7 @@
     ├── UnknownBatch       no event has named this batch
     ├── UnknownJob         no event has named this job
     ├── StoreError         the database refused; nothing was stored
+    │   ├── BadText        a text has a character that this database has in none
     │   └── StoreBusy      every connection of its kind is in use; try again later
     └── WriterBusy         too many requests wait for the writer; try again later
 """
@@ -21,6 +22,7 @@ from collections.abc import Sequence
 
 __all__ = [
     "BadSettings",
+    "BadText",
     "BadToken",
     "BadView",
     "ServerError",
@@ -90,6 +92,10 @@ class StoreError(ServerError):
 
 class StoreBusy(StoreError):
     """Every connection of its kind is in use, and none came free in time; try again later."""
+
+
+class BadText(StoreError):
+    """A text has a character that this database has in none: NUL, in PostgreSQL."""
 
 
 class WriterBusy(ServerError):

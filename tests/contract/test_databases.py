@@ -2,13 +2,16 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from msgspec import structs
 from unit.server.wire import done, epoch, event, job, start
 
 from argus_core.events import decode_event, encode_event
-from argus_server.errors import StoreError
+from argus_server.errors import BadText, StoreError, UnknownProject
+from argus_server.ranking.board import Wanted
+from argus_server.ranking.view import View
 from argus_server.storage.queries import JobFilter
 
 
@@ -287,3 +290,16 @@ def test_a_code_is_redeemed_by_one_of_those_who_try_at_once(new_store, new_datab
         redeemed = list(pool.map(redeem, stores))
 
     assert sum(grant is not None for grant in redeemed) == 1
+
+
+def test_text_that_cannot_be_there_is_asked_for_in_vain(store):
+    store.add_events([start("j", "m", "d", 0), done("j", MSE=1.0)])
+
+    with pytest.raises((UnknownProject, BadText)):
+        store.queries.version("\0")
+    with store.queries.board("p", View()) as board:
+        assert board.total(Wanted(text="\0")) == 0
+    with suppress(BadText), store.queries.board("p", View()) as board:
+        assert board.total(Wanted(batch=("\0", "c"), seed=("0",))) == 0
+    with store.queries.board("p", View()) as board:
+        assert board.total(Wanted()) == 1

@@ -11,6 +11,7 @@ from litestar.exceptions import HTTPException
 
 from argus_server.errors import (
     BadSettings,
+    BadText,
     BadView,
     StoreBusy,
     StoreError,
@@ -96,6 +97,13 @@ def on_store_error(request: AnyRequest, error: StoreError) -> Response[Any]:
     return _problem(request, 503, "the database did not take this; try again", {"Retry-After": "5"})
 
 
+def on_bad_text(request: AnyRequest, error: BadText) -> Response[Any]:
+    """Answer 400 to who asks for what cannot be there; what is sent is not refused for good."""
+    if request.method != "GET":
+        return on_store_error(request, error)
+    return _problem(request, 400, str(error), {})
+
+
 def on_store_busy(request: AnyRequest, error: StoreBusy) -> Response[Any]:
     """Answer 503: nothing is broken, there are too many at once."""
     logger.warning("%s %s: %s", request.method, request.scope["path"], error)
@@ -127,6 +135,7 @@ EXCEPTION_HANDLERS = {
     UnknownJob: on_unknown_part,
     BadSettings: on_bad_settings,
     BadView: on_bad_view,
+    BadText: on_bad_text,
     StoreError: on_store_error,
     StoreBusy: on_store_busy,
     Exception: on_bug,

@@ -12,10 +12,10 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from argus_server.errors import StoreBusy, StoreError
+from argus_server.errors import BadText, StoreBusy, StoreError
 
 __all__ = [
     "Engines",
@@ -147,11 +147,14 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
     Raises:
         StoreBusy: every connection of this engine is in use, and none came free in time.
+        BadText: a text cannot be in this database.
         StoreError: the database is away, or went away meanwhile.
     """
     try:
         with engine.begin() as connection:
             yield connection
+    except DataError as error:
+        raise BadText(f"the database knows no such text: {error.orig}") from error
     except PoolTimeoutError as error:
         raise StoreBusy(f"every connection is in use: {error}") from error
     except (OperationalError, InterfaceError) as error:

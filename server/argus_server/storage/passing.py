@@ -14,6 +14,7 @@ from sqlalchemy import (
     SelectBase,
     bindparam,
     exists,
+    false,
     intersect,
     literal,
     or_,
@@ -116,7 +117,9 @@ class Filters:
         return not chosen or min(chosen) * _MANY > sum(count for _, count in self.names(EVERY))
 
     def _named(self, text: str) -> Any:
-        """Return whether a job has a name with this text in it."""
+        """Return whether a job has a name with this text in it; nothing can be looked for behind a NUL."""
+        if "\0" in text:
+            return false()
         ways = [contains(_job.job_id, text), contains(_job.batch_id, text)]
         for field in ("model", "dataset"):
             found = [name for name, _ in self.names(field) if text.lower() in name.lower()]
