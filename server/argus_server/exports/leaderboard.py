@@ -42,11 +42,12 @@ def leaderboard_csv(ranking: Ranking) -> Iterator[str]:
     Student's t, `NAME (low)` and `NAME (high)`.
     """
     grouped = ranking.view.group == "cell"
-    yield csv_lines([_csv_header(ranking, grouped=grouped)])
+    header = _csv_header(ranking, grouped=grouped)
     if grouped:
-        yield from map(csv_lines, _batched(_csv_cells(ranking, row) for row in ranking.stream()))
+        rows = (_csv_cells(ranking, row) for row in ranking.stream())
+        yield from map(csv_lines, _batched(chain([header], rows)))
     else:
-        yield from map("".join, _batched(_csv_jobs(ranking)))
+        yield from map("".join, _batched(chain([csv_lines([header])], _csv_jobs(ranking))))
 
 
 def _csv_header(ranking: Ranking, *, grouped: bool) -> list[Any]:

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, TypeVar
 
 import msgspec
@@ -107,11 +107,7 @@ class _Light:
 
 
 class IndexedBoard:
-    """See `Board`. Lives as long as the transaction of its connection: one moment of the database.
-
-    Attributes:
-        few: up to this many rows that pass the filters are sorted; more are met soon enough on a walk.
-    """
+    """See `Board`. Lives as long as the transaction of its connection: one moment of the database."""
 
     def __init__(
         self, connection: Connection, project: Mapping[Any, Any], cache: FactsCache, now: int
@@ -127,7 +123,11 @@ class IndexedBoard:
         self._counted: dict[tuple[Order, Wanted], array[int] | None] = {}
         self._found: dict[tuple[str, Wanted], list[_Light]] = {}
         self._filters = Filters(self._id, self._key_ids, self.names)
-        self.few = max(_FEW, math.isqrt(_WALKED * sum(n for _, n in self.names(EVERY))))
+
+    @cached_property
+    def few(self) -> int:
+        """Up to this many rows that pass the filters are sorted; more are met soon enough on a walk."""
+        return max(_FEW, math.isqrt(_WALKED * sum(n for _, n in self.names(EVERY))))
 
     def memo(self, name: str, make: Callable[[], T]) -> T:
         """See `Board.memo`."""

@@ -303,13 +303,13 @@ def test_a_job_that_never_arrived_is_compared_with_those_that_did():
 
     assert not found.ranked
     assert "There is one “job-1”" in found.summary
+    assert "argus doctor" in found.lines[0].fix
 
 
 def test_a_job_that_is_asked_for_without_the_end_of_its_id_is_found_nearly():
     found = not_arrived("", "patchtst-etth1-0", ["other", "patchtst-etth1-0-69713f5d"])
 
     assert "There is one “patchtst-etth1-0-69713f5d”" in found.summary
-    assert "argus doctor" in found.lines[0].fix
 
 
 # --- over HTTP --------------------------------------------------------------------------------
